@@ -1,0 +1,115 @@
+package restock
+
+import "time"
+
+// OrderState is where a replenishment order stands. An order closes once, as
+// received, closed short, or rejected by a person.
+type OrderState string
+
+// The states of an order. All but the closed ones block the product's slot and
+// count as on order.
+const (
+	OrderPlanned          OrderState = "planned"
+	OrderAwaitingApproval OrderState = "awaiting_approval"
+	OrderSending          OrderState = "sending"
+	OrderUnknown          OrderState = "unknown"
+	OrderAccepted         OrderState = "accepted"
+	OrderOverdue          OrderState = "overdue"
+	OrderPartlyReceived   OrderState = "partly_received"
+	OrderHeld             OrderState = "held"
+	OrderReceived         OrderState = "received"
+)
+
+// Open reports whether goods may still come.
+func (s OrderState) Open() bool { return s != OrderReceived }
+
+// Order is one replenishment order for one product.
+type Order struct {
+	ID         OrderID    `json:"order_id"`
+	ProductID  ProductID  `json:"product_id"`
+	SKU        SKU        `json:"sku"`
+	FactoryID  FactoryID  `json:"factory_id"`
+	State      OrderState `json:"state"`
+	Quantity   int64      `json:"quantity"`
+	Received   int64      `json:"received"`
+	UnitCost   int64      `json:"unit_cost"`
+	Reason     string     `json:"reason"`
+	HeldReason string     `json:"held_reason,omitempty"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpectedAt time.Time  `json:"expected_at,omitzero"`
+	ClosedAt   time.Time  `json:"closed_at,omitzero"`
+	Attempts   []Attempt  `json:"attempts,omitempty"`
+	Receipts   []Receipt  `json:"receipts,omitempty"`
+}
+
+// AttemptState is where one try to place an order stands. It only advances.
+type AttemptState string
+
+// The states of an attempt.
+const (
+	AttemptSending  AttemptState = "sending"  // claimed; it may be on the wire
+	AttemptNotSent  AttemptState = "not_sent" // proven: no byte was written
+	AttemptUnknown  AttemptState = "unknown"  // the factory may have accepted it
+	AttemptAccepted AttemptState = "accepted" // the factory said so
+	AttemptRejected AttemptState = "rejected" // the factory refused it
+	AttemptOverdue  AttemptState = "overdue"  // no callback within the window
+	AttemptReceived AttemptState = "received" // all of its goods came
+)
+
+// Attempt is one try to place an order. It froze at sending what the factory
+// was asked for; later edits of the product do not reach it.
+type Attempt struct {
+	OrderID   OrderID      `json:"order_id"`
+	Number    int          `json:"attempt"`
+	State     AttemptState `json:"state"`
+	Quantity  int64        `json:"quantity"`
+	Received  int64        `json:"received"`
+	SKU       SKU          `json:"sku"`
+	Slug      string       `json:"slug"`
+	Factory   Factory      `json:"factory"`
+	Requester string       `json:"requester"`
+	// Owner and LeaseUntil say which process is sending it, and until when.
+	Owner      string    `json:"owner,omitempty"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"`
+	SentAt     time.Time `json:"sent_at,omitzero"`
+	AnsweredAt time.Time `json:"answered_at,omitzero"`
+	DueAt      time.Time `json:"due_at,omitzero"` // when the window for its callback ends
+	Status     int       `json:"http_status,omitempty"`
+	FactoryRef string    `json:"factory_ref,omitempty"` // the factory's own id, from its 201
+	Error      string    `json:"error,omitempty"`
+}
+
+// Answer is what came of writing an attempt to the network.
+type Answer struct {
+	State      AttemptState // not_sent, unknown, accepted or rejected
+	Status     int          // HTTP status, 0 when there was none
+	FactoryRef string
+	RetryAfter time.Duration // what the factory asked for, 0 when it did not
+	Error      string        // for people; carries no token
+}
+
+// Situation is what a decision to order is made from: the locked product and
+// what is already on its way.
+type Situation struct {
+	Product    Product
+	OpenOrders []OrderID // automatic orders that block a slot
+}
+
+// Decision is the answer to "shall we order?", with its numbers. A "no" is
+// stored too; a repeated equal "no" raises Count.
+type Decision struct {
+	ID           DecisionID `json:"decision_id"`
+	SKU          SKU        `json:"sku"`
+	Order        bool       `json:"order"`
+	OrderID      OrderID    `json:"order_id,omitzero"`
+	Quantity     int64      `json:"quantity"`
+	Approval     bool       `json:"needs_approval"`
+	Reason       string     `json:"reason"`
+	OnHand       int64      `json:"on_hand"`
+	Reserved     int64      `json:"reserved"`
+	OnOrder      int64      `json:"on_order"`
+	ReorderPoint int64      `json:"reorder_point"`
+	Count        int64      `json:"count"`
+	FirstAt      time.Time  `json:"first_at"`
+	LastAt       time.Time  `json:"last_at"`
+}
