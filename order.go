@@ -18,10 +18,11 @@ const (
 	OrderPartlyReceived   OrderState = "partly_received"
 	OrderHeld             OrderState = "held"
 	OrderReceived         OrderState = "received"
+	OrderClosedShort      OrderState = "closed_short"
 )
 
-// Open reports whether goods may still come.
-func (s OrderState) Open() bool { return s != OrderReceived }
+// Open reports whether the order still blocks its slot and counts as on order.
+func (s OrderState) Open() bool { return s != OrderReceived && s != OrderClosedShort }
 
 // Order is one replenishment order for one product.
 type Order struct {
@@ -68,6 +69,7 @@ type Attempt struct {
 	Slug      string       `json:"slug"`
 	Factory   Factory      `json:"factory"`
 	Requester string       `json:"requester"`
+	Tries     int          `json:"tries"` // claims of this attempt; above 1 only if it was proven not sent
 	// Owner and LeaseUntil say which process is sending it, and until when.
 	Owner      string    `json:"owner,omitempty"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
@@ -86,6 +88,23 @@ type Answer struct {
 	FactoryRef string
 	RetryAfter time.Duration // what the factory asked for, 0 when it did not
 	Error      string        // for people; carries no token
+}
+
+// ReorderBudget is how many attempts an order may have beyond the first that
+// the factory may have accepted.
+const ReorderBudget = 1
+
+// Answered is an Answer with the times that follow from it.
+type Answered struct {
+	Answer
+	DueAt   time.Time // end of the window for the callback, if one may come
+	RetryAt time.Time // when to try again, if not sent or refused for now
+}
+
+// Overdue says what to do with an order whose window ended.
+type Overdue struct {
+	Reorder bool   // plan another attempt; else the order is held
+	Reason  string // for people
 }
 
 // Situation is what a decision to order is made from: the locked product and

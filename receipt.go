@@ -51,3 +51,21 @@ type Callback struct {
 
 // BodyBytesKept is how much of a callback's body is stored as evidence.
 const BodyBytesKept = 64 << 10
+
+// Evidence is what a callback is judged by: its own attempt, and whether this
+// very body came before.
+type Evidence struct {
+	Callback Callback
+	Attempt  Attempt
+	Order    OrderState
+	Seen     bool
+}
+
+// Verdict is what to do with a callback: apply some, hold some, or neither.
+type Verdict struct {
+	State  ReceiptState
+	Apply  int64
+	Hold   int64
+	Late   bool
+	Reason string
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	netmail "net/mail"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/ads"
+	"github.com/restock/restock/internal/factory"
+	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/ops"
+	"github.com/restock/restock/internal/replenish"
+	"github.com/restock/restock/internal/sales"
+	"github.com/restock/restock/internal/store"
+	"github.com/restock/restock/internal/web"
+	"golang.org/x/sync/errgroup"
+)
+
+// app is the running service: the rooms, wired together.
+type app struct {
+	cfg     settings
+	log     *slog.Logger
+	lock    *os.File
+	store   *store.Store
+	public  *web.Server
+	admin   *web.Server // the same as public when there is one listener
+	running []func(context.Context) error
+
+	publicRoutes, adminRoutes *http.ServeMux
+
+	shop        *sales.Shop
+	replenisher *replenish.Replenisher
+	ads         *ads.Desk
+	office      *ops.Office
+}
+
+// openApp makes the service ready to run: locked, migrated, listening.
+func openApp(ctx context.Context, cfg settings, log *slog.Logger) (*app, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("the configuration has mistakes:\n%w", err)
+	}
+	a := &app{cfg: cfg, log: log}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *app) open(ctx context.Context) error {
+	const ownerOnly = 0o700
+	if err := os.MkdirAll(a.cfg.Data, ownerOnly); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	var err error
+	if a.lock, err = lockFolder(a.cfg.path(lockFile)); err != nil {
+		return err
+	}
+	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: a.log}); err != nil {
+		return err
+	}
+	if err := a.applyCatalog(ctx); err != nil {
+		return err
+	}
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
+	if err := a.furnish(ctx); err != nil {
+		return err
+	}
+	a.route()
+	_, err = writeSecret(a.cfg.path(serverFile), a.admin.URL()+"\n")
+	return err
+}
+
+// lockFolder keeps a second server away from a data folder. The lock is gone
+// with the process, however it ends.
+func lockFolder(path string) (*os.File, error) {
+	const ownerOnly = 0o600
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, ownerOnly)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"another restock serves this data folder; stop it, or give another folder with --data"), f.Close())
+	}
+	return f, nil
+}
+
+// applyCatalog creates what the catalogue names and is missing.
+func (a *app) applyCatalog(ctx context.Context) error {
+	if a.cfg.Catalog == "" {
+		return nil
+	}
+	text, err := os.ReadFile(a.cfg.Catalog)
+	if err != nil {
+		return err
+	}
+	catalog, err := ops.ParseCatalog(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.cfg.Catalog, err)
+	}
+	changes, err := a.store.ApplyCatalog(ctx, catalog, store.CreateMissing, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.cfg.Catalog, err)
+	}
+	a.log.InfoContext(ctx, "catalogue applied", "file", a.cfg.Catalog, "created", len(changes))
+	return nil
+}
+
+// listen opens the listeners first: the public URL follows from the port.
+func (a *app) listen(ctx context.Context) error {
+	var err error
+	a.publicRoutes = http.NewServeMux()
+	if a.public, err = a.server(ctx, "public", a.cfg.Listen, a.publicRoutes); err != nil {
+		return err
+	}
+	a.admin, a.adminRoutes = a.public, a.publicRoutes
+	if a.cfg.AdminListen == "" || a.cfg.AdminListen == a.cfg.Listen {
+		return nil
+	}
+	a.adminRoutes = http.NewServeMux()
+	a.admin, err = a.server(ctx, "admin", a.cfg.AdminListen, a.adminRoutes)
+	return err
+}
+
+func (a *app) server(ctx context.Context, name, address string, routes http.Handler) (*web.Server, error) {
+	handler := web.Log(web.Headers(routes), web.LogConfig{Logger: a.log})
+	s := web.NewServer(web.Config{Name: name, Handler: handler, Logger: a.log})
+	return s, s.Listen(ctx, address)
+}
+
+func (a *app) publicURL() string { return orDefault(a.cfg.PublicURL, a.public.URL()) }
+
+// furnish makes the rooms.
+func (a *app) furnish(ctx context.Context) error {
+	zone, err := time.LoadLocation(a.cfg.Timezone)
+	if err != nil {
+		return err
+	}
+	keys, err := a.callbackKeys(ctx)
+	if err != nil {
+		return err
+	}
+	token, err := readSecret(a.cfg.tokenPath(), a.freshSecret(a.cfg.OperatorTokenFile, newToken))
+	if err != nil {
+		return fmt.Errorf("the operator's token: %w", err)
+	}
+	sender, err := mail.Open(a.cfg.mailURL(), mail.Config{})
+	if err != nil {
+		return err
+	}
+	catalog, err := a.store.ExportCatalog(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkReach(a.publicURL(), catalog.Factories); err != nil {
+		return err
+	}
+	domain := domainOf(a.cfg.MailFrom)
+	a.shop = sales.New(a.store, sales.Config{Logger: a.log, RefusedStatus: a.cfg.RefusedStatus})
+	a.replenisher = replenish.New(a.store, factory.NewClient(factory.Config{}), replenish.Config{
+		Logger: a.log, PublicURL: a.publicURL(), Keys: keys, SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow,
+	})
+	a.ads = ads.New(a.store, sender, ads.Config{
+		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
+	})
+	a.office = ops.New(officeStore{a.store}, a.store.Queue(), sender, ops.Config{
+		Logger: a.log, Token: strings.TrimSpace(token), TokenHint: a.cfg.tokenPath(),
+		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
+		MailNote: a.cfg.mailNote(), Version: version, AlertGap: a.cfg.AlertGap, Retention: a.cfg.Retention,
+	})
+	return nil
+}
+
+// mailNote says that nobody receives mails that are only written to files.
+func (s *settings) mailNote() string {
+	if !mail.Local(s.mailURL()) {
+		return ""
+	}
+	return "nobody receives mail: it is written to " + strings.TrimPrefix(s.mailURL(), "file:") + "; give --mail smtp://… to send it"
+}
+
+// freshSecret makes a secret only where we keep it ourselves: a file that was
+// named and is not there is a mistake.
+func (a *app) freshSecret(named string, fresh func() string) func() string {
+	if named != "" {
+		return nil
+	}
+	return fresh
+}
+
+func newToken() string {
+	const tokenBytes = 32
+	random := make([]byte, tokenBytes)
+	_, _ = rand.Read(random) // never fails, by its documentation
+	return hex.EncodeToString(random) + "\n"
+}
+
+// callbackKeys reads the keys, and makes them only for a database that has
+// never signed an address: with other keys its callbacks would be lost.
+func (a *app) callbackKeys(ctx context.Context) (replenish.Keys, error) {
+	has, err := a.store.HasCallbackKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := a.freshSecret(a.cfg.CallbackKeysFile, func() string { return replenish.NewKeys().Format() })
+	if has {
+		fresh = nil
+	}
+	text, err := readSecret(a.cfg.keysPath(), fresh)
+	if err != nil {
+		return nil, fmt.Errorf("the callback keys that this database has signed with: %w; restore the file from the backup, or name it with --callback-keys-file", err)
+	}
+	keys, err := replenish.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.cfg.keysPath(), err)
+	}
+	return keys, a.store.UseCallbackKeys(ctx, keys.Fingerprints())
+}
+
+func domainOf(address string) string {
+	parsed, err := netmail.ParseAddress(address)
+	if err != nil {
+		return "localhost"
+	}
+	_, domain, _ := strings.Cut(parsed.Address, "@")
+	return domain
+}
+
+// route gives the listeners the routes of the chosen roles.
+func (a *app) route() {
+	health := web.NewHealth(a.log, web.Check{Name: "database", Run: a.store.Ping})
+	health.Register(a.publicRoutes)
+	if a.admin != a.public {
+		health.Register(a.adminRoutes)
+	}
+	for _, r := range chosenRoles(a.cfg.Roles) {
+		if r.public != nil {
+			r.public(a, a.publicRoutes)
+		}
+		if r.admin != nil {
+			r.admin(a, a.adminRoutes)
+		}
+		if r.run != nil {
+			a.running = append(a.running, r.run(a)...)
+		}
+	}
+	// Whatever the seed does not know is not found there, in its own words.
+	a.publicRoutes.HandleFunc("/", web.SeedNotFound)
+}
+
+// run serves until ctx ends or a part fails, and then stops in order: first
+// the listeners, so that nothing new comes, then the loops.
+func (a *app) run(ctx context.Context) error {
+	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	group, groupCtx := errgroup.WithContext(loops)
+	for _, loop := range a.running {
+		group.Go(func() error { return loop(groupCtx) })
+	}
+	listening, stopListening := context.WithCancel(ctx)
+	defer stopListening()
+	context.AfterFunc(groupCtx, stopListening) // a loop that failed ends the service
+	servers, serversCtx := errgroup.WithContext(listening)
+	servers.Go(func() error { return a.public.Run(serversCtx) })
+	if a.admin != a.public {
+		servers.Go(func() error { return a.admin.Run(serversCtx) })
+	}
+	err := servers.Wait()
+	stopLoops()
+	return errors.Join(err, group.Wait())
+}
+
+func (a *app) close() error {
+	var errs []error
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// officeStore gives the operator's side the store's catalogue in its words.
+type officeStore struct{ *store.Store }
+
+func (s officeStore) ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error) {
+	mode := store.CreateAndEdit
+	if dryRun {
+		mode = store.DryRun
+	}
+	return s.Store.ApplyCatalog(ctx, c, mode, nil)
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/restock/restock/internal/factory"
+	"github.com/restock/restock/internal/web"
+	"golang.org/x/sync/errgroup"
+)
+
+type factoryCommand struct {
+	Listen       string        `default:"127.0.0.1:4000" help:"Where orders are taken."`
+	LeadTime     time.Duration `default:"40s" help:"Time from an order to its callback."`
+	CallbackNets []string      `placeholder:"CIDR" help:"Networks that may be called back; only this machine when left out."`
+}
+
+// Help is shown by restock factory --help.
+func (factoryCommand) Help() string {
+	return `It answers POST /api/manufactures with 201, and after the lead time posts the order,
+unchanged, to its CallbackUrl, once. Its orders live in memory: a restart forgets them.
+
+Example:
+  restock factory --lead-time 5s`
+}
+
+func (f *factoryCommand) Run(c *console) error {
+	log := slog.New(slog.NewTextHandler(c.errOut, nil))
+	nets, err := parseNets(f.CallbackNets)
+	if err != nil {
+		return err
+	}
+	simulator := factory.NewSimulator(factory.SimulatorConfig{LeadTime: f.LeadTime, CallbackNets: nets, Logger: log})
+	server := web.NewServer(web.Config{Name: "factory", Handler: simulator, Logger: log})
+	if err := server.Listen(c.ctx, f.Listen); err != nil {
+		return err
+	}
+	c.printf("a simulated factory takes orders at %s/api/manufactures and calls back after %s\n", server.URL(), f.LeadTime)
+	group, ctx := errgroup.WithContext(c.ctx)
+	group.Go(func() error { return simulator.Run(ctx) })
+	group.Go(func() error { return server.Run(ctx) })
+	return group.Wait()
+}
+
+func parseNets(texts []string) ([]netip.Prefix, error) {
+	var nets []netip.Prefix
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--callback-nets: %q must be a network such as 10.0.0.0/8", text)
+		}
+		nets = append(nets, prefix)
+	}
+	return nets, nil
+}

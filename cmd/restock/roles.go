@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue"
+)
+
+// allRoles stands for every role.
+const allRoles = "all"
+
+// role is one part of the service, which can run in a process of its own.
+type role struct {
+	name   string
+	public func(*app, *http.ServeMux) // routes for buyers and factories
+	admin  func(*app, *http.ServeMux) // routes for operators
+	run    func(*app) []func(context.Context) error
+}
+
+// roles is the one table of what there is to run.
+func roles() []role {
+	return []role{
+		{
+			name:   "sales",
+			public: func(a *app, mux *http.ServeMux) { a.shop.Register(mux) },
+			run:    func(a *app) []func(context.Context) error { return runs(a.shop.Run) },
+		},
+		{
+			name: "replenish",
+			run: func(a *app) []func(context.Context) error {
+				return runs(a.consumer(restock.StockQueue, a.replenisher.Handlers()), a.replenisher.RunPlacer, a.replenisher.RunSweep)
+			},
+		},
+		{
+			name:   "arrivals",
+			public: func(a *app, mux *http.ServeMux) { a.replenisher.Register(mux) },
+		},
+		{
+			name: "ads",
+			run: func(a *app) []func(context.Context) error {
+				return runs(a.consumer(restock.AdQueue, a.ads.Handlers()))
+			},
+		},
+		{
+			name:  "ops",
+			admin: func(a *app, mux *http.ServeMux) { a.office.Register(mux) },
+			run: func(a *app) []func(context.Context) error {
+				return runs(a.consumer(restock.OpsQueue, a.office.Handlers()), a.office.RunAlerts, a.office.RunPurge)
+			},
+		},
+	}
+}
+
+func runs(all ...func(context.Context) error) []func(context.Context) error { return all }
+
+func roleNames() []string {
+	var names []string
+	for _, r := range roles() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// chosenRoles gives the roles that the settings name.
+func chosenRoles(names []string) []role {
+	return slices.DeleteFunc(roles(), func(r role) bool {
+		return !slices.Contains(names, allRoles) && !slices.Contains(names, r.name)
+	})
+}
+
+// consumer makes the loop that handles the messages of one queue.
+func (a *app) consumer(name string, handlers map[string]queue.Handler) func(context.Context) error {
+	return queue.New(a.store.Queue(), name, handlers, queue.Config{Logger: a.log, BackoffBase: a.cfg.RetryBase}).Run
+}

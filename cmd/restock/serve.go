@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+)
+
+type serveCommand struct {
+	settings `embed:""`
+}
+
+// Help is shown by restock serve --help.
+func (serveCommand) Help() string {
+	return `Example:
+  restock catalog example > catalog.yaml
+  restock factory &
+  restock serve --catalog catalog.yaml
+  curl -X POST http://127.0.0.1:8080/checkout`
+}
+
+func (s *serveCommand) Run(c *console) error {
+	log := slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: s.LogLevel}))
+	a, err := openApp(c.ctx, s.settings, log)
+	if err != nil {
+		return err
+	}
+	a.greet(c)
+	err = a.run(c.ctx)
+	return errors.Join(err, a.close())
+}
+
+// greet says where everything is.
+func (a *app) greet(c *console) {
+	c.printf("restock %s serves %s\n", version, strings.Join(a.cfg.Roles, ", "))
+	c.printf("  buyers and factories  %s\n", a.publicURL())
+	c.printf("  operators             %s/v1/status, token in %s\n", a.admin.URL(), a.cfg.tokenPath())
+	c.printf("  database              %s\n", a.cfg.databaseURL())
+	c.printf("  mail                  %s\n", orDefault(a.cfg.mailNote(), "sent by "+mailHost(a.cfg.Mail)))
+	status, err := a.store.Status(context.WithoutCancel(c.ctx))
+	if err == nil && status.Products == 0 {
+		c.printf("There is nothing to sell yet: restock catalog example > catalog.yaml, then restock catalog apply catalog.yaml\n")
+	}
+}
+
+// mailHost is a mail URL without its password.
+func mailHost(raw string) string {
+	scheme, rest, _ := strings.Cut(raw, "//")
+	if _, host, ok := strings.Cut(rest, "@"); ok {
+		rest = host
+	}
+	return scheme + "//" + rest
+}
+
+type configCommand struct {
+	Check configCheckCommand `cmd:"" help:"Check the configuration of serve, and print it with its secrets hidden."`
+}
+
+type configCheckCommand struct {
+	settings `embed:""`
+}
+
+func (s *configCheckCommand) Run(c *console) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	c.printf("listen           %s\nadmin-listen     %s\ndatabase         %s\nqueue            %s\nmail             %s\nroles            %s\n",
+		s.Listen, orDefault(s.AdminListen, s.Listen), s.databaseURL(), s.Queue, mailHost(s.mailURL()), strings.Join(s.Roles, ","))
+	c.printf("public-url       %s\noperations       %s\ntimezone         %s\n", orDefault(s.PublicURL, "http://"+s.Listen), s.OperationsEmail, s.Timezone)
+	c.printf("The configuration is in order.\n")
+	return nil
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	_ "time/tzdata" // the binary knows every time zone on any machine
+
+	"github.com/restock/restock"
+)
+
+// settings is the configuration of a service. Every setting is a flag, an
+// environment variable RESTOCK_… and has a default; none is needed to run.
+type settings struct {
+	Listen      string `default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
+	AdminListen string `help:"Where operators reach /v1; the same as --listen when that is loopback."`
+	Data        string `default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
+	DB          string `name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	Queue       string `default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
+	Mail        string `default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
+
+	MailFrom        string `default:"restock@localhost" help:"Sender of all mails."`
+	OperationsEmail string `default:"operations@localhost" help:"Who is told of everything abnormal."`
+	PublicURL       string `placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
+
+	Roles   []string `default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, or all."`
+	Catalog string   `type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
+
+	OperatorTokenFile string `type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
+	CallbackKeysFile  string `type:"path" placeholder:"FILE" help:"Keys that sign callback addresses; made with a new database when left out."`
+
+	Timezone       string        `default:"Asia/Seoul" help:"Zone of the times in mails."`
+	RefusedStatus  int           `default:"409" help:"HTTP status of a purchase refused for lack of stock: 409, or 200 for old clients."`
+	CallbackWindow time.Duration `default:"1m" help:"The least time a factory has to call back before its order is overdue."`
+	SweepInterval  time.Duration `default:"10s" help:"How often what was missed is looked for."`
+	RetryBase      time.Duration `default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
+	AlertGap       time.Duration `default:"1m" help:"The least time between two mails to operations."`
+	Retention      time.Duration `default:"168h" help:"How long handled messages are kept."`
+
+	LogLevel slog.Level `default:"info" help:"debug, info, warn or error."`
+}
+
+// The files of the data folder.
+const (
+	databaseFile = "restock.db"
+	tokenFile    = "operator-token"
+	keysFile     = "callback-keys"
+	mailFolder   = "mail"
+	lockFile     = "lock"
+	serverFile   = "server"
+)
+
+func (s *settings) path(name string) string { return filepath.Join(s.Data, name) }
+
+func (s *settings) databaseURL() string {
+	if s.DB != "" {
+		return s.DB
+	}
+	return "sqlite:" + s.path(databaseFile)
+}
+
+func (s *settings) mailURL() string {
+	if s.Mail == "file:" {
+		return "file:" + s.path(mailFolder)
+	}
+	return s.Mail
+}
+
+func (s *settings) tokenPath() string { return orDefault(s.OperatorTokenFile, s.path(tokenFile)) }
+
+func (s *settings) keysPath() string { return orDefault(s.CallbackKeysFile, s.path(keysFile)) }
+
+func orDefault(value, standard string) string {
+	if value == "" {
+		return standard
+	}
+	return value
+}
+
+// check reports all mistakes at once.
+func (s *settings) check() error {
+	var mistakes []error
+	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
+	for _, name := range s.Roles {
+		if name != allRoles && !slices.Contains(roleNames(), name) {
+			mistake("--roles: there is no role %q; take from %s or all", name, strings.Join(roleNames(), ", "))
+		}
+	}
+	if s.Queue != "db:" {
+		mistake("--queue: %q is not known; use db:", s.Queue)
+	}
+	if _, err := time.LoadLocation(s.Timezone); err != nil {
+		mistake("--timezone: %q is not a time zone such as Asia/Seoul", s.Timezone)
+	}
+	if s.RefusedStatus != 409 && s.RefusedStatus != 200 {
+		mistake("--refused-status: %d must be 409 or 200", s.RefusedStatus)
+	}
+	for flag, address := range map[string]string{"--mail-from": s.MailFrom, "--operations-email": s.OperationsEmail} {
+		if _, err := mail.ParseAddress(address); err != nil {
+			mistake("%s: %q is not an e-mail address", flag, address)
+		}
+	}
+	for flag, d := range map[string]time.Duration{
+		"--callback-window": s.CallbackWindow, "--sweep-interval": s.SweepInterval, "--retry-base": s.RetryBase,
+		"--alert-gap": s.AlertGap, "--retention": s.Retention,
+	} {
+		if d <= 0 {
+			mistake("%s: must be above 0", flag)
+		}
+	}
+	mistakes = append(mistakes, s.checkAddresses()...)
+	return errors.Join(mistakes...)
+}
+
+func (s *settings) checkAddresses() []error {
+	var mistakes []error
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("--listen: %q must be HOST:PORT", s.Listen))
+	} else if !isLoopback(s.Listen) && s.AdminListen == "" {
+		mistakes = append(mistakes, errors.New("--admin-listen: give it when --listen is not loopback, so that /v1 is not open to everybody"))
+	}
+	if s.PublicURL == "" {
+		return mistakes
+	}
+	if u, err := url.Parse(s.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" {
+		mistakes = append(mistakes, fmt.Errorf("--public-url: %q must be http:// or https:// with a host and no query", s.PublicURL))
+	}
+	return mistakes
+}
+
+// isLoopback reports whether only this machine reaches an address.
+func isLoopback(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		host = hostPort
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// checkReach reports factories that could never call back: a loopback public
+// URL means another machine to a factory that is elsewhere.
+func checkReach(publicURL string, factories []restock.CatalogFactory) error {
+	own, err := url.Parse(publicURL)
+	if err != nil || !isLoopback(own.Hostname()) {
+		return err
+	}
+	for _, f := range factories {
+		u, err := url.Parse(f.URL)
+		if err != nil || isLoopback(u.Hostname()) {
+			continue
+		}
+		return restock.Errorf(restock.Invalid, restock.CodeInvalid,
+			"factory %s at %s cannot call back to %s, which means its own machine there; give --public-url", f.Identifier, u.Host, publicURL)
+	}
+	return nil
+}
+
+// readSecret reads a file of the data folder, or makes it from fresh.
+func readSecret(path string, fresh func() string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, os.ErrNotExist) || fresh == nil {
+		return string(text), err
+	}
+	return writeSecret(path, fresh())
+}
+
+// writeSecret writes a secret whole and durably, or not at all.
+func writeSecret(path, text string) (string, error) {
+	const ownerOnly = 0o600
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(temporary.Name()) //nolint:errcheck // it was renamed, or is of no use.
+	_, err = temporary.WriteString(text)
+	err = errors.Join(err, temporary.Chmod(ownerOnly), temporary.Sync(), temporary.Close())
+	if err != nil {
+		return "", err
+	}
+	return text, os.Rename(temporary.Name(), path)
+}

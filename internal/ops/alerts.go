@@ -1,0 +1,146 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/mail"
+)
+
+const (
+	// KindAlert is the kind of a mail to operations.
+	KindAlert = "ops-alert"
+	// mailingTimeout is how long one mail may be on its way.
+	mailingTimeout = mail.DialTimeout + mail.ConversationTimeout + 5*time.Second
+	// failurePause keeps a mail server that is down from being asked each second.
+	failurePause = 5 * time.Second
+
+	purgeInterval = time.Hour
+	purgeSlice    = 500
+)
+
+// RunAlerts tells operations of problems until ctx ends.
+func (o *Office) RunAlerts(ctx context.Context) error {
+	for {
+		pause := o.cfg.AlertInterval
+		if err := o.Tell(ctx); err != nil && ctx.Err() == nil {
+			o.log.ErrorContext(ctx, "operations could not be told; trying again", keyError, err)
+			pause = max(pause, min(failurePause, o.cfg.AlertGap))
+		}
+		if !sleep(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// RunPurge removes handled messages that are older than the retention.
+func (o *Office) RunPurge(ctx context.Context) error {
+	for {
+		for {
+			n, err := o.dead.Purge(ctx, o.cfg.Now().Add(-o.cfg.Retention), purgeSlice)
+			if err != nil && ctx.Err() == nil {
+				o.log.ErrorContext(ctx, "handled messages could not be removed; trying again", keyError, err)
+			}
+			if err != nil || n < purgeSlice {
+				break
+			}
+		}
+		if !sleep(ctx, purgeInterval) {
+			return nil
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Tell sends the mail that operations must get now, if there is one. A repeat
+// after a crash carries the same Message-ID.
+func (o *Office) Tell(ctx context.Context) error {
+	digest, ok, err := o.store.BeginDigest(ctx, o.cfg.AlertGap, mailingTimeout)
+	if err != nil || !ok {
+		return err
+	}
+	if digest.Total > 0 {
+		if err := o.mail.Send(ctx, o.alert(digest)); err != nil {
+			if failErr := o.store.FailDigest(ctx, digest.ID); failErr != nil {
+				o.log.WarnContext(ctx, "a failed mail blocks the next try for a while", keyError, failErr)
+			}
+			return fmt.Errorf("mail to %s: %w", o.cfg.To, err)
+		}
+		o.log.WarnContext(ctx, "operations told", keyProblems, digest.Total, keyTo, o.cfg.To)
+	}
+	if err := o.store.EndDigest(ctx, digest.ID); err != nil {
+		return fmt.Errorf("record the mail: %w", err)
+	}
+	return nil
+}
+
+func (o *Office) alert(d restock.Digest) mail.Message {
+	var text strings.Builder
+	for _, p := range d.Problems {
+		fmt.Fprintf(&text, "* %s %s\n  %s\n  since %s\n  look: %s\n\n", title(p.Kind), p.SKU, p.Summary,
+			p.Since.In(o.cfg.Zone).Format("2006-01-02 15:04:05 MST"), look(p))
+	}
+	if more := d.Total - int64(len(d.Problems)); more > 0 {
+		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
+	}
+	text.WriteString("— restock\n")
+	return mail.Message{
+		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: o.cfg.To,
+		Subject: subject(d), Text: text.String(), Date: d.CreatedAt, Kind: KindAlert,
+	}
+}
+
+func subject(d restock.Digest) string {
+	if d.Total == 1 && len(d.Problems) == 1 {
+		return fmt.Sprintf("restock: %s %s", title(d.Problems[0].Kind), d.Problems[0].SKU)
+	}
+	return fmt.Sprintf("restock: %d problems need a look", d.Total)
+}
+
+func title(k restock.ProblemKind) string {
+	switch k {
+	case restock.ProblemDeadLetter:
+		return "dead letter"
+	case restock.ProblemOrderHeld:
+		return "order held"
+	case restock.ProblemOrderLate:
+		return "order overdue"
+	case restock.ProblemAwaiting:
+		return "order awaits approval"
+	case restock.ProblemReceiptHeld:
+		return "receipt held"
+	}
+	return string(k)
+}
+
+// look is the command that shows a problem whole.
+func look(p restock.Problem) string {
+	switch p.Kind {
+	case restock.ProblemDeadLetter:
+		return "restock dead show " + p.ID
+	case restock.ProblemReceiptHeld:
+		return "restock receipts show " + p.ID
+	case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemAwaiting:
+	}
+	return "restock orders show " + p.ID
+}
+
+// The keys of the facts in log lines.
+const (
+	keyError    = "error"
+	keyProblems = "problems"
+	keyTo       = "to"
+)

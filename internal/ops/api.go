@@ -1,0 +1,319 @@
+package ops
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/web"
+	"go.yaml.in/yaml/v3"
+)
+
+// The limits of the operator's routes.
+const (
+	actionBytesMax  = 64 << 10
+	catalogBytesMax = 512 << 20
+	reasonBytesMax  = 1000
+)
+
+// api is the operator's API under /v1.
+type api struct{ *Office }
+
+func (a *api) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", a.status)
+	mux.HandleFunc("GET /v1/verify", a.verify)
+	mux.HandleFunc("GET /v1/products", list(a, a.store.Products))
+	mux.HandleFunc("GET /v1/products/{product}", show(a, "product", a.store.Product))
+	mux.HandleFunc("GET /v1/products/{product}/decisions", list(a, a.store.Decisions))
+	mux.HandleFunc("GET /v1/products/{product}/movements", list(a, a.store.Movements))
+	mux.HandleFunc("GET /v1/decisions", list(a, a.store.Decisions))
+	mux.HandleFunc("GET /v1/movements", list(a, a.store.Movements))
+	mux.HandleFunc("GET /v1/sales", list(a, a.store.Sales))
+	mux.HandleFunc("GET /v1/sales/{id}", show(a, "id", byID(a.store.Sale)))
+	mux.HandleFunc("GET /v1/replenishment-orders", list(a, a.store.Orders))
+	mux.HandleFunc("GET /v1/replenishment-orders/{id}", show(a, "id", byID(a.store.Order)))
+	mux.HandleFunc("GET /v1/receipts", list(a, a.store.Receipts))
+	mux.HandleFunc("GET /v1/receipts/{id}", show(a, "id", byID(a.receipt)))
+	mux.HandleFunc("GET /v1/stockouts", list(a, a.store.Stockouts))
+	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
+	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
+	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)
+	mux.HandleFunc("POST /v1/dead-letters/{id}/discard", a.discard)
+	mux.HandleFunc("GET /v1/catalog", a.exportCatalog)
+	mux.HandleFunc("POST /v1/catalog", a.applyCatalog)
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		a.fail(w, r, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
+	})
+	return web.RequireBearer(a.cfg.Token, a.cfg.TokenHint, web.Headers(mux))
+}
+
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	web.Problem(w, r, a.log, err)
+}
+
+// list answers a page of a list. A {product} in the path narrows it.
+func list[T any](a *api, read func(context.Context, restock.ListQuery) ([]T, string, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		page, err := web.ParsePage(r)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		query := restock.ListQuery{
+			Product: r.PathValue("product"), State: r.FormValue("state"), Reference: r.FormValue("reference"),
+			After: page.After, Limit: page.Limit,
+		}
+		if query.Product == "" {
+			query.Product = r.FormValue("product")
+		}
+		items, next, err := read(r.Context(), query)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		web.WriteJSON(w, http.StatusOK, web.List[T]{Items: items, Next: next})
+	}
+}
+
+// show answers one thing that is named in the path.
+func show[T any](a *api, name string, read func(context.Context, string) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := read(r.Context(), r.PathValue(name))
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		web.WriteJSON(w, http.StatusOK, v)
+	}
+}
+
+func byID[I, T any](read func(context.Context, restock.ID[I]) (T, error)) func(context.Context, string) (T, error) {
+	return func(ctx context.Context, text string) (T, error) {
+		id, err := restock.ParseID[I](text)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return read(ctx, id)
+	}
+}
+
+// receiptWithBody shows the evidence too; its body carries no token.
+type receiptWithBody struct {
+	restock.Receipt
+	Body string `json:"body"`
+}
+
+func (a *api) receipt(ctx context.Context, id restock.ReceiptID) (receiptWithBody, error) {
+	r, body, err := a.store.Receipt(ctx, id)
+	return receiptWithBody{r, string(body)}, err
+}
+
+// StatusReport is what GET /v1/status answers.
+type StatusReport struct {
+	restock.Status
+	Queues  []queue.Stats `json:"queues"`
+	Mail    string        `json:"mail,omitempty"`
+	Version string        `json:"version"`
+}
+
+func (a *api) status(w http.ResponseWriter, r *http.Request) {
+	status, err := a.store.Status(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	queues, err := a.dead.Stats(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, StatusReport{Status: status, Queues: queues, Mail: a.cfg.MailNote, Version: a.cfg.Version})
+}
+
+func (a *api) verify(w http.ResponseWriter, r *http.Request) {
+	checks, err := a.store.Verify(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, web.List[restock.Check]{Items: checks})
+}
+
+func (a *api) deadLetters(w http.ResponseWriter, r *http.Request) {
+	page, err := web.ParsePage(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	letters, next, err := a.dead.DeadLetters(r.Context(), queue.Filter{Queue: r.FormValue("queue"), After: page.After, Limit: page.Limit})
+	if err != nil {
+		a.fail(w, r, deskError(err))
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, web.List[queue.DeadLetter]{Items: letters, Next: next})
+}
+
+func (a *api) deadLetter(w http.ResponseWriter, r *http.Request) {
+	id, err := messageID(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	letter, err := a.dead.DeadLetter(r.Context(), r.FormValue("queue"), id)
+	if err != nil {
+		a.fail(w, r, deskError(err))
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, letter)
+}
+
+func messageID(r *http.Request) (queue.ID, error) {
+	var id queue.ID
+	if err := id.UnmarshalText([]byte(r.PathValue("id"))); err != nil {
+		return id, restock.Errorf(restock.Invalid, restock.CodeInvalid, "%v", err)
+	}
+	return id, nil
+}
+
+// deskError gives the desk's answers their meaning in the API.
+func deskError(err error) error {
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		return &restock.Error{
+			Kind: restock.NotFound, Code: restock.CodeNotFound, Err: err,
+			Message: "there is no such dead letter; `restock dead list` shows all",
+		}
+	case errors.Is(err, queue.ErrAmbiguous), errors.Is(err, queue.ErrCursor):
+		return &restock.Error{Kind: restock.Invalid, Code: restock.CodeInvalid, Message: err.Error()}
+	}
+	return err
+}
+
+func (a *api) redrive(w http.ResponseWriter, r *http.Request) {
+	a.settle(w, r, "redriven", func(ctx context.Context, id queue.ID, _ string) (bool, error) {
+		return a.dead.Redrive(ctx, r.FormValue("queue"), id)
+	})
+}
+
+func (a *api) discard(w http.ResponseWriter, r *http.Request) {
+	a.settle(w, r, "discarded", func(ctx context.Context, id queue.ID, reason string) (bool, error) {
+		if reason == "" {
+			return false, restock.Errorf(restock.Invalid, restock.CodeInvalid, "a reason is needed to discard a message")
+		}
+		return a.dead.Discard(ctx, r.FormValue("queue"), id, reason)
+	})
+}
+
+// settle answers an action on a dead letter.
+func (a *api) settle(w http.ResponseWriter, r *http.Request, action string, do func(context.Context, queue.ID, string) (bool, error)) {
+	id, err := messageID(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	reason, err := readReason(w, r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	done, err := do(r.Context(), id, reason)
+	switch {
+	case err != nil:
+		a.fail(w, r, deskError(err))
+	case !done:
+		a.fail(w, r, restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"message %s is not a dead letter now; somebody may have dealt with it", id))
+	default:
+		a.log.InfoContext(r.Context(), "dead letter "+action, "message_id", id, "reason", reason)
+		web.WriteJSON(w, http.StatusOK, map[string]string{"message_id": id.String(), "result": action})
+	}
+}
+
+func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
+	body, err := web.ReadBody(w, r, actionBytesMax)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return "", err
+	}
+	var action struct {
+		Reason string `json:"reason"`
+	}
+	if err := json.Unmarshal(body, &action); err != nil {
+		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid, `the body must be JSON such as {"reason":"…"}: %v`, err)
+	}
+	if len(action.Reason) > reasonBytesMax {
+		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid, "the reason has more than %d bytes", reasonBytesMax)
+	}
+	return action.Reason, nil
+}
+
+func (a *api) exportCatalog(w http.ResponseWriter, r *http.Request) {
+	catalog, err := a.store.ExportCatalog(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	if err := FormatCatalog(w, catalog); err != nil {
+		a.log.WarnContext(r.Context(), "the catalogue was not sent whole", keyError, err)
+	}
+}
+
+// CatalogResult is what POST /v1/catalog answers.
+type CatalogResult struct {
+	DryRun  bool                    `json:"dry_run"`
+	Changes []restock.CatalogChange `json:"changes"`
+}
+
+func (a *api) applyCatalog(w http.ResponseWriter, r *http.Request) {
+	body, err := web.ReadBody(w, r, catalogBytesMax)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	catalog, err := ParseCatalog(body)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	dryRun := r.FormValue("dry_run") == "true"
+	changes, err := a.store.ApplyCatalog(r.Context(), catalog, dryRun)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if changes == nil {
+		changes = []restock.CatalogChange{}
+	}
+	web.WriteJSON(w, http.StatusOK, CatalogResult{DryRun: dryRun, Changes: changes})
+}
+
+// ParseCatalog reads a catalogue file, fills in the defaults and checks it. The
+// error is of kind Invalid and names the line, or all mistakes at once.
+func ParseCatalog(text []byte) (restock.Catalog, error) {
+	var c restock.Catalog
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, restock.Errorf(restock.Invalid, restock.CodeInvalid, "the catalogue cannot be read: %v", err)
+	}
+	c.Fill()
+	return c, c.Check()
+}
+
+// FormatCatalog writes what ParseCatalog reads.
+func FormatCatalog(w io.Writer, c restock.Catalog) error {
+	encoder := yaml.NewEncoder(w)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(c); err != nil {
+		return fmt.Errorf("write the catalogue: %w", err)
+	}
+	return encoder.Close()
+}

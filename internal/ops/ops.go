@@ -1,0 +1,131 @@
+// Package ops is the operator's side: the API under /v1 with its reading routes
+// and actions, the mails to operations, and the dead-letter desk.
+//
+// Operations hear of what was processed abnormally from the state of the
+// tables, not from messages one by one: a thousand dead letters are one mail,
+// and a problem that solved itself is none.
+package ops
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/queue"
+)
+
+// Store is what operators read and do.
+type Store interface {
+	Product(ctx context.Context, ref string) (restock.Product, error)
+	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
+	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
+	Orders(ctx context.Context, q restock.ListQuery) ([]restock.Order, string, error)
+	Receipt(ctx context.Context, id restock.ReceiptID) (restock.Receipt, []byte, error)
+	Receipts(ctx context.Context, q restock.ListQuery) ([]restock.Receipt, string, error)
+	Stockouts(ctx context.Context, q restock.ListQuery) ([]restock.Stockout, string, error)
+	Movements(ctx context.Context, q restock.ListQuery) ([]restock.Movement, string, error)
+	Decisions(ctx context.Context, q restock.ListQuery) ([]restock.Decision, string, error)
+	Sale(ctx context.Context, id restock.SaleID) (restock.Sale, error)
+	Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale, string, error)
+	Status(ctx context.Context) (restock.Status, error)
+	Verify(ctx context.Context) ([]restock.Check, error)
+	// ApplyCatalog and ExportCatalog change and show what is sold.
+	ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error)
+	ExportCatalog(ctx context.Context) (restock.Catalog, error)
+	// BeginDigest, EndDigest and FailDigest frame one mail to operations.
+	BeginDigest(ctx context.Context, gap, mailing time.Duration) (restock.Digest, bool, error)
+	EndDigest(ctx context.Context, id restock.DigestID) error
+	FailDigest(ctx context.Context, id restock.DigestID) error
+}
+
+// DeadLetters is the dead-letter desk of a queue engine.
+type DeadLetters interface {
+	Stats(ctx context.Context) ([]queue.Stats, error)
+	DeadLetters(ctx context.Context, f queue.Filter) ([]queue.DeadLetter, string, error)
+	DeadLetter(ctx context.Context, queueName string, id queue.ID) (queue.DeadLetter, error)
+	Redrive(ctx context.Context, queueName string, id queue.ID) (bool, error)
+	Discard(ctx context.Context, queueName string, id queue.ID, reason string) (bool, error)
+	// Purge removes messages that were done before a time, in slices of limit.
+	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// The defaults of Config.
+const (
+	DefaultAlertInterval = time.Second
+	DefaultAlertGap      = time.Minute
+	DefaultRetention     = 7 * 24 * time.Hour
+)
+
+// Config adjusts the operator's side.
+type Config struct {
+	Logger *slog.Logger
+	// Token is what the operator's requests must carry. An empty one refuses all.
+	Token string
+	// TokenHint says in a refusal where the token is to be found.
+	TokenHint string
+	From, To  string // of the mails to operations
+	Domain    string // of their Message-IDs
+	Zone      *time.Location
+	// MailNote is shown in the status, for instance that nobody receives mail.
+	MailNote string
+	Version  string
+	// AlertInterval is how often problems are looked for, and AlertGap the least
+	// time between two mails about new ones.
+	AlertInterval, AlertGap time.Duration
+	// Retention is how long handled messages are kept.
+	Retention time.Duration
+	Now       func() time.Time
+}
+
+// Office is the operator's side.
+type Office struct {
+	store Store
+	dead  DeadLetters
+	mail  mail.Sender
+	cfg   Config
+	log   *slog.Logger
+}
+
+// New makes an office.
+func New(store Store, dead DeadLetters, sender mail.Sender, cfg Config) *Office {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
+	if cfg.AlertInterval == 0 {
+		cfg.AlertInterval = DefaultAlertInterval
+	}
+	if cfg.AlertGap == 0 {
+		cfg.AlertGap = DefaultAlertGap
+	}
+	if cfg.Retention == 0 {
+		cfg.Retention = DefaultRetention
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Office{store: store, dead: dead, mail: sender, cfg: cfg, log: cfg.Logger}
+}
+
+// Handlers are the handlers of the ops queue. Each message only says that
+// there may be something to tell.
+func (o *Office) Handlers() map[string]queue.Handler {
+	tell := func(ctx context.Context, _ queue.Message) error { return o.Tell(ctx) }
+	return map[string]queue.Handler{
+		string(restock.OrderHeldFor):  tell,
+		string(restock.OrderAwaiting): tell,
+		string(restock.OrderLate):     tell,
+		string(restock.ReceiptKept):   tell,
+	}
+}
+
+// Register adds the operator's routes.
+func (o *Office) Register(mux *http.ServeMux) {
+	api := &api{Office: o}
+	mux.Handle("/v1/", api.routes())
+}

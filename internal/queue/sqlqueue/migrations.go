@@ -1,0 +1,27 @@
+package sqlqueue
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+)
+
+// VersionTable is where the migrations remember how far they came. It is not
+// that of the store's own migrations, so that the two can grow apart.
+const VersionTable = "queue_goose_version"
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations gives the goose migrations for a dialect; "sqlite" is there.
+func Migrations(dialect string) (fs.FS, error) {
+	folder := "migrations/" + dialect
+	if _, err := fs.Stat(migrations, folder); err != nil {
+		return nil, fmt.Errorf("queue tables for the SQL dialect %q: %w", dialect, err)
+	}
+	files, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return nil, fmt.Errorf("queue tables for the SQL dialect %q: %w", dialect, err)
+	}
+	return files, nil
+}

@@ -1,0 +1,131 @@
+package sqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// purgeMax bounds one slice of a purge, which is one write transaction.
+const purgeMax = 500
+
+const (
+	sqlQueues = `SELECT queue FROM queue_totals ORDER BY queue`
+
+	sqlExpired = `SELECT message_id FROM queue_deliveries
+		WHERE queue = ? AND state = 'done' AND done_at < ? ORDER BY done_at LIMIT ?`
+
+	sqlRaisePurged = `UPDATE queue_totals SET purged = purged + ? WHERE queue = ?`
+)
+
+// expired is what can be removed from one queue.
+type expired struct {
+	queue string
+	ids   []any // arguments of statements
+}
+
+// Purge removes messages that were done before a time: at most limit, and at
+// most 500 at once (also for limit 0), so that the one writer is never held for
+// long. It gives how many went; call it again until that is 0. Dead letters and what a person
+// discarded stay.
+func (q *Queue) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	if limit <= 0 || limit > purgeMax {
+		limit = purgeMax
+	}
+	found, err := q.expired(ctx, before, limit)
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	var removed int64
+	err = q.update(ctx, func(ctx context.Context, tx Execer) error {
+		removed = 0 // the store may run this again
+		for _, e := range found {
+			n, err := e.remove(ctx, tx)
+			if err != nil {
+				return fmt.Errorf("queue %s: %w", e.queue, err)
+			}
+			removed += n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purge: %w", err)
+	}
+	return int(removed), nil
+}
+
+// expired looks for what can go, without writing. Nothing leaves the state done
+// but by a purge, so what is found stays true.
+func (q *Queue) expired(ctx context.Context, before time.Time, limit int) ([]expired, error) {
+	var found []expired
+	err := q.view(ctx, func(ctx context.Context, tx Execer) error {
+		found = nil
+		queues, err := column[string](ctx, tx, sqlQueues)
+		if err != nil {
+			return err
+		}
+		left := limit
+		for _, queue := range queues {
+			ids, err := column[[]byte](ctx, tx, sqlExpired, queue, micros(before), left)
+			if err != nil {
+				return err
+			}
+			if len(ids) > 0 {
+				found = append(found, expired{queue: queue, ids: anys(ids)})
+				left -= len(ids)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what to purge: %w", err)
+	}
+	return found, nil
+}
+
+func (e expired) remove(ctx context.Context, tx Execer) (int64, error) {
+	in := "(?" + strings.Repeat(", ?", len(e.ids)-1) + ")"
+	ofQueue := append([]any{e.queue}, e.ids...)
+	n, err := tx.Exec(ctx,
+		`DELETE FROM queue_deliveries WHERE queue = ? AND state = 'done' AND message_id IN `+in, ofQueue...)
+	if err != nil {
+		return 0, fmt.Errorf("delete deliveries: %w", err)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM queue_failures WHERE queue = ? AND message_id IN `+in, ofQueue...)
+	if err != nil {
+		return 0, fmt.Errorf("delete failures: %w", err)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM queue_messages WHERE id IN `+in+
+		` AND NOT EXISTS (SELECT 1 FROM queue_deliveries WHERE message_id = queue_messages.id)`, e.ids...)
+	if err != nil {
+		return 0, fmt.Errorf("delete messages: %w", err)
+	}
+	if _, err := tx.Exec(ctx, sqlRaisePurged, n, e.queue); err != nil {
+		return 0, fmt.Errorf("raise purged: %w", err)
+	}
+	return n, nil
+}
+
+// column reads a query of one column.
+func column[T any](ctx context.Context, tx Execer, query string, args ...any) ([]T, error) {
+	var values []T
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var value T
+		if err := rows.Scan(&value); err != nil {
+			return fmt.Errorf("scan: %w", err)
+		}
+		values = append(values, value)
+		return nil
+	}, query, args...)
+	return values, err
+}
+
+func anys[T any](values []T) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = v
+	}
+	return list
+}

@@ -1,0 +1,126 @@
+package sqlqueue_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/ncruces/go-sqlite3/driver"
+	"github.com/pressly/goose/v3"
+
+	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/sqlqueue"
+)
+
+// sqlite is the store as far as the queue needs it: one writer, many readers.
+type sqlite struct {
+	writer, readers *sql.DB
+	updates         atomic.Int64 // write transactions so far
+	// replays runs every write transaction twice and rolls the first run back,
+	// as a store does whose group commit failed.
+	replays bool
+}
+
+var errRolledBack = errors.New("rolled back")
+
+func openSQLite(tb testing.TB) *sqlite {
+	tb.Helper()
+	const pragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=foreign_keys(on)"
+	file := "file:" + filepath.Join(tb.TempDir(), "queue.db")
+	db := &sqlite{
+		writer:  open(tb, file+"?"+pragmas+"&_txlock=immediate"),
+		readers: open(tb, file+"?"+pragmas+"&mode=ro"),
+	}
+	db.writer.SetMaxOpenConns(1)
+	db.readers.SetMaxOpenConns(4)
+	migrate(tb, db.writer)
+	return db
+}
+
+func open(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return db
+}
+
+func migrate(tb testing.TB, db *sql.DB) {
+	tb.Helper()
+	files, err := sqlqueue.Migrations("sqlite")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithTableName(sqlqueue.VersionTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := provider.Up(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (db *sqlite) Update(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	db.updates.Add(1)
+	if db.replays {
+		err := db.transact(ctx, db.writer, nil, func(ctx context.Context, tx sqlqueue.Execer) error {
+			return errors.Join(fn(ctx, tx), errRolledBack)
+		})
+		if !errors.Is(err, errRolledBack) {
+			return err
+		}
+	}
+	return db.transact(ctx, db.writer, nil, fn)
+}
+
+func (db *sqlite) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	return db.transact(ctx, db.readers, &sql.TxOptions{ReadOnly: true}, fn)
+}
+
+func (db *sqlite) transact(
+	ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(context.Context, sqlqueue.Execer) error,
+) error {
+	tx, err := pool.BeginTx(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do.
+	if err := fn(ctx, execer{tx}); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+type execer struct{ *sql.Tx }
+
+func (e execer) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := e.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (e execer) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return e.QueryContext(ctx, query, args...)
+}
+
+// publish publishes in a transaction of its own and wakes, as the store does.
+func publish(ctx context.Context, db *sqlite, q *sqlqueue.Queue, queue string, m driver.Message) error {
+	err := db.Update(ctx, func(ctx context.Context, tx sqlqueue.Execer) error {
+		return q.Publish(ctx, tx, queue, m)
+	})
+	q.Wake(queue)
+	return err
+}

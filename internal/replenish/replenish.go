@@ -1,0 +1,193 @@
+// Package replenish brings goods onto the shelf: from "stock is low" through
+// the decision to order, the one call to the factory, and the callback that
+// reports the goods, to the stock that is raised.
+//
+// # Placing
+//
+// The factory has no idempotency key and no status route, so nobody can order
+// exactly once. Instead, "sending" is committed before the socket is touched,
+// an attempt is written to the network at most once, and whatever is not a
+// proven "not sent", a refusal or a well-formed 2xx is unknown and never
+// blindly repeated. The callback is the status.
+//
+// # Receiving
+//
+// Each attempt has a callback address of its own, signed, so that a callback
+// is known without trusting anybody. Every one is stored, and applied, held or
+// counted as a duplicate; none is dropped.
+//
+// The rows of the store drive all of it. A message only says that there is
+// something to look at, and each handler acts on what is true when it looks.
+package replenish
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	mathrand "math/rand/v2"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/factory"
+	"github.com/restock/restock/internal/queue"
+)
+
+// Store is what replenishing needs of the store.
+type Store interface {
+	// Plan decides about one locked product and stores order or "no".
+	Plan(ctx context.Context, id restock.ProductID, decide func(restock.Situation) restock.Decision) (restock.Decision, error)
+	// LowProducts lists low products without an open order, after an id.
+	LowProducts(ctx context.Context, after restock.ProductID, limit int) ([]restock.ProductID, error)
+	// OrdersReady signals that an order may be ready to be placed.
+	OrdersReady() <-chan struct{}
+	// NextPlacing is when the next planned order may be placed.
+	NextPlacing(ctx context.Context) (time.Time, error)
+	// ClaimAttempt commits "sending" for one order, or gives the zero Attempt.
+	ClaimAttempt(ctx context.Context, owner string, lease time.Duration) (restock.Attempt, error)
+	// SettleAttempt records what came of it.
+	SettleAttempt(ctx context.Context, a restock.Attempt, answer restock.Answered) error
+	// OverdueOrders lists orders whose lease or window is over.
+	OverdueOrders(ctx context.Context, limit int) ([]restock.OrderID, error)
+	// Chase looks at one of them.
+	Chase(ctx context.Context, id restock.OrderID, window func(restock.Factory) time.Duration,
+		overdue func(restock.Order) restock.Overdue) error
+	// Receive stores a callback and what judge makes of it.
+	Receive(ctx context.Context, c restock.Callback, judge func(restock.Evidence) restock.Verdict) (restock.Receipt, error)
+}
+
+// Placer writes one attempt to the network, at most once.
+type Placer interface {
+	Place(ctx context.Context, factoryURL string, r factory.Request) restock.Answer
+}
+
+// The defaults of Config.
+const (
+	DefaultSweepInterval = 10 * time.Second
+	DefaultWindowMin     = time.Minute
+	DefaultCallsMax      = 64
+	// windowFactor is how many lead times a callback has before it is overdue.
+	windowFactor = 3
+	// leaseMargin is how much longer than the factory's total deadline a
+	// sending attempt belongs to its owner.
+	leaseMargin = 5 * time.Second
+)
+
+// Config adjusts replenishing; PublicURL and Keys are required.
+type Config struct {
+	Logger *slog.Logger
+	// PublicURL is where the factory reaches our receiving routes. It comes from
+	// configuration and never from a request.
+	PublicURL string
+	Keys      Keys
+	// SweepInterval is how often what was missed is looked for.
+	SweepInterval time.Duration
+	// WindowMin is the least time that a factory has for its callback.
+	WindowMin time.Duration
+	// CallsMax bounds the calls in flight of this process to all factories.
+	CallsMax int
+	Now      func() time.Time
+	Random   func() float64 // in [0, 1)
+}
+
+// Replenisher orders and receives.
+type Replenisher struct {
+	store  Store
+	placer Placer
+	cfg    Config
+	log    *slog.Logger
+	owner  string
+}
+
+// New makes a replenisher.
+func New(store Store, placer Placer, cfg Config) *Replenisher {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.SweepInterval == 0 {
+		cfg.SweepInterval = DefaultSweepInterval
+	}
+	if cfg.WindowMin == 0 {
+		cfg.WindowMin = DefaultWindowMin
+	}
+	if cfg.CallsMax == 0 {
+		cfg.CallsMax = DefaultCallsMax
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Random == nil {
+		cfg.Random = mathrand.Float64
+	}
+	return &Replenisher{store: store, placer: placer, cfg: cfg, log: cfg.Logger, owner: newOwner()}
+}
+
+// newOwner names this process among all that share the database.
+func newOwner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	random := make([]byte, 4)
+	_, _ = rand.Read(random) // never fails, by its documentation
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), hex.EncodeToString(random))
+}
+
+// Handlers are the handlers of the stock queue.
+func (r *Replenisher) Handlers() map[string]queue.Handler {
+	return map[string]queue.Handler{string(restock.StockLow): r.stockLow}
+}
+
+// stockLow decides about a product that was low when the message was made. Once
+// the decision is committed the message is done: from here on rows drive.
+func (r *Replenisher) stockLow(ctx context.Context, m queue.Message) error {
+	var data restock.EventData
+	if err := json.Unmarshal(m.Body, &data); err != nil {
+		return queue.Discard(fmt.Errorf("the body cannot be read: %w", err))
+	}
+	if data.Version != restock.EventVersion {
+		return queue.Discard(fmt.Errorf("version %d of %s is not known here; redrive it with a newer restock", data.Version, m.Type))
+	}
+	return r.plan(ctx, data.ProductID)
+}
+
+func (r *Replenisher) plan(ctx context.Context, id restock.ProductID) error {
+	decision, err := r.store.Plan(ctx, id, Decide)
+	if restock.KindOf(err) == restock.NotFound {
+		return queue.Discard(err)
+	}
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.log.InfoContext(ctx, "decided", keySKU, decision.SKU, keyOrdered, decision.Order, keyOrder, decision.OrderID,
+		keyQuantity, decision.Quantity, keyReason, decision.Reason)
+	return nil
+}
+
+// window is how long a factory has for its callback.
+func (r *Replenisher) window(f restock.Factory) time.Duration {
+	return max(windowFactor*f.LeadTime, r.cfg.WindowMin)
+}
+
+// The keys of the facts in log lines.
+const (
+	keySKU      = "sku"
+	keyOrdered  = "ordered"
+	keyOrder    = "order_id"
+	keyAttempt  = "attempt"
+	keyQuantity = "quantity"
+	keyReason   = "reason"
+	keyFactory  = "factory"
+	keyState    = "state"
+	keyStatus   = "status"
+	keyError    = "error"
+	keyDuration = "duration"
+	keyReceipt  = "receipt_id"
+	keyApplied  = "applied"
+	keyHeld     = "held"
+	keyRemote   = "remote"
+)

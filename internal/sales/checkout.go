@@ -1,0 +1,171 @@
+package sales
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/web"
+)
+
+// The limits of one checkout.
+const (
+	checkoutBytesMax  = 64 << 10
+	linesMax          = 100
+	referenceBytesMax = 200
+)
+
+// checkout answers POST /checkout.
+func (s *Shop) checkout(w http.ResponseWriter, r *http.Request) {
+	cart, err := readCart(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	outcome := s.till.sell(r.Context(), cart)
+	switch {
+	case outcome.Err == nil:
+		s.sold(w, r, outcome.Sale)
+	case restock.KindOf(outcome.Err) == restock.OutOfStock:
+		s.refused(w, r, outcome)
+	default:
+		s.fail(w, r, outcome.Err)
+	}
+}
+
+func (s *Shop) sold(w http.ResponseWriter, r *http.Request, sale restock.Sale) {
+	language := web.Language(r)
+	web.SetLanguage(w, language)
+	message := "구매 완료! 남은 재고: %d"
+	if language == restock.English {
+		message = "Purchase complete! Remaining stock: %d"
+	}
+	web.WriteJSON(w, http.StatusOK, struct {
+		Message string `json:"message"`
+		restock.Sale
+	}{fmt.Sprintf(message, sale.Lines[0].Remaining), sale})
+}
+
+func (s *Shop) refused(w http.ResponseWriter, r *http.Request, o restock.Outcome) {
+	language := web.Language(r)
+	web.SetLanguage(w, language)
+	message := "구매 실패! 남은 재고: %d"
+	if language == restock.English {
+		message = "Purchase failed! Remaining stock: %d"
+	}
+	web.WriteJSON(w, s.refusedStatus, struct {
+		Message   string       `json:"message"`
+		Code      restock.Code `json:"code"`
+		SKU       restock.SKU  `json:"sku"`
+		Remaining int64        `json:"remaining"`
+	}{fmt.Sprintf(message, o.Short.Available), restock.CodeOutOfStock, o.Short.SKU, o.Short.Available})
+}
+
+func readCart(w http.ResponseWriter, r *http.Request) (restock.Cart, error) {
+	body, err := web.ReadBody(w, r, checkoutBytesMax)
+	if err != nil {
+		return restock.Cart{}, err
+	}
+	return parseCart(body)
+}
+
+// item is one line of a checkout's body. What is left out is nil.
+type item struct {
+	SKU      *string          `json:"sku"`
+	Quantity *json.RawMessage `json:"quantity"` // as written: text is not a number
+}
+
+// parseCart reads the body of a checkout as JSON, whatever its Content-Type: a
+// form's, which curl -d sends, is as good as any. A blank body is one of the
+// default product. The error is of kind Invalid, and then nothing was sold.
+func parseCart(body []byte) (restock.Cart, error) {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return restock.Cart{Lines: []restock.Line{{Quantity: 1}}}, nil
+	}
+	if body[0] != '{' || !utf8.Valid(body) {
+		return restock.Cart{}, invalid("the body must be a JSON object such as %s", `{"sku":"CP-502101","quantity":1}`)
+	}
+	var request struct {
+		item
+		Items     *[]item `json:"items"`
+		Reference string  `json:"reference"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if err := decoder.Decode(&request); err != nil {
+		return restock.Cart{}, invalid("the body is not the JSON that a checkout takes: %v", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return restock.Cart{}, invalid("the body has more after its JSON object")
+	}
+	if len(request.Reference) > referenceBytesMax {
+		return restock.Cart{}, invalid("reference has more than %d bytes", referenceBytesMax)
+	}
+	items, err := chosen(request.item, request.Items)
+	if err != nil {
+		return restock.Cart{}, err
+	}
+	cart := restock.Cart{Reference: request.Reference}
+	for i, it := range items {
+		line, err := it.line()
+		if err != nil {
+			return restock.Cart{}, fmt.Errorf("item %d: %w", i+1, err)
+		}
+		cart.Lines = append(cart.Lines, line)
+	}
+	return cart, nil
+}
+
+// chosen gives the lines of a body, which names one product or lists items.
+func chosen(single item, items *[]item) ([]item, error) {
+	switch {
+	case items == nil:
+		return []item{single}, nil
+	case single != item{}:
+		return nil, invalid("give sku and quantity, or items, not both")
+	case len(*items) == 0 || len(*items) > linesMax:
+		return nil, invalid("items must have 1 to %d entries", linesMax)
+	}
+	for _, it := range *items {
+		if it.SKU == nil {
+			return nil, invalid("each of the items needs a sku")
+		}
+	}
+	return *items, nil
+}
+
+func (it item) line() (restock.Line, error) {
+	line := restock.Line{Quantity: 1}
+	if it.SKU != nil {
+		if line.Product = *it.SKU; line.Product == "" {
+			return line, invalid("sku is empty")
+		}
+	}
+	if it.Quantity != nil {
+		n, err := strconv.ParseInt(string(*it.Quantity), 10, 64)
+		if err != nil || n < 1 || n > restock.QuantityMax {
+			return line, invalid("quantity must be a whole number from 1 to %d, not %s", int64(restock.QuantityMax), clip(string(*it.Quantity)))
+		}
+		line.Quantity = n
+	}
+	return line, nil
+}
+
+// clip keeps what a caller sent short enough to be repeated in an error.
+func clip(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
+
+func invalid(format string, args ...any) error {
+	return restock.Errorf(restock.Invalid, restock.CodeInvalid, format, args...)
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/restock/restock"
+)
+
+// BeginStop commits the intent to ask for the advertisement to be stopped and
+// gives what the mail needs, if the stockout is still open and its product has
+// an advertisement. Nobody else writes about this stockout until mailing has
+// passed or EndStop is called. The error is of kind Conflict while another
+// mail of the same hold is on its way.
+//
+// The intent comes before the mail, so that the end of the stockout finds a
+// hold even if the mail was sent by a process that died right after.
+func (s *Store) BeginStop(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
+	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
+		if !h.ClosedAt.IsZero() || h.Advertisement.ID.IsZero() {
+			return false, nil
+		}
+		if !h.ID.IsZero() {
+			return h.State == restock.AdHoldStopping, tx.leaseHold(ctx, h, restock.AdHoldStopping, mailing)
+		}
+		return true, tx.must(ctx, `INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at)
+			VALUES (?, ?, ?, ?, 'stopping', ?, ?)`,
+			restock.AdHoldID(tx.newID()), id, h.ProductID, h.Advertisement.ID, micros(tx.now.Add(mailing)), micros(tx.now))
+	})
+}
+
+// BeginResume commits the intent to say that the advertisement can resume, if
+// the stockout has ended and a stop was asked for, or may have been.
+func (s *Store) BeginResume(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
+	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
+		if h.ClosedAt.IsZero() || h.ID.IsZero() || h.State == restock.AdHoldResumed {
+			return false, nil
+		}
+		return true, tx.leaseHold(ctx, h, restock.AdHoldResuming, mailing)
+	})
+}
+
+// EndStop records that the mail that asks to stop was sent.
+func (s *Store) EndStop(ctx context.Context, id restock.AdHoldID) error {
+	return s.endMail(ctx, `UPDATE ad_holds SET stop_sent_at = ?, mailing_until = 0, state = 'stopped'
+		WHERE id = ? AND state = 'stopping'`, id)
+}
+
+// EndResume records that the mail that it can resume was sent.
+func (s *Store) EndResume(ctx context.Context, id restock.AdHoldID) error {
+	return s.endMail(ctx, `UPDATE ad_holds SET resume_sent_at = ?, mailing_until = 0, state = 'resumed'
+		WHERE id = ? AND state = 'resuming'`, id)
+}
+
+// FailMail ends a mail that was not sent, so that others need not wait.
+func (s *Store) FailMail(ctx context.Context, id restock.AdHoldID) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ad_holds SET mailing_until = 0 WHERE id = ?`, id)
+		return err
+	})
+}
+
+func (s *Store) endMail(ctx context.Context, query string, id restock.AdHoldID) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, query, micros(tx.now), id)
+		return err
+	})
+}
+
+func (s *Store) beginMail(ctx context.Context, id restock.StockoutID,
+	begin func(context.Context, *tx, restock.AdHold) (bool, error),
+) (restock.AdHold, bool, error) {
+	var (
+		hold restock.AdHold
+		send bool
+	)
+	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		h, mailingUntil, err := tx.hold(ctx, id)
+		if err != nil {
+			return err
+		}
+		if mailingUntil.After(tx.now) {
+			return restock.Errorf(restock.Conflict, restock.CodeConflict, "a mail about stockout %s is on its way", id)
+		}
+		if send, err = begin(ctx, tx, h); err != nil || !send {
+			return err
+		}
+		hold, _, err = tx.hold(ctx, id)
+		return err
+	})
+	return hold, send, err
+}
+
+func (t *tx) leaseHold(ctx context.Context, h restock.AdHold, state restock.AdHoldState, mailing time.Duration) error {
+	_, err := t.Exec(ctx, `UPDATE ad_holds SET state = ?, mailing_until = ? WHERE id = ? AND state IN ('stopping', 'stopped', 'resuming')
+		AND NOT (? = 'stopping' AND state <> 'stopping')`,
+		string(state), micros(t.now.Add(mailing)), h.ID, string(state))
+	return err
+}
+
+// hold reads all that a mail about a stockout says. Its ID is zero while
+// nothing was asked for.
+func (t *tx) hold(ctx context.Context, id restock.StockoutID) (restock.AdHold, time.Time, error) {
+	h := restock.AdHold{StockoutID: id}
+	var mailing time.Time
+	var state, adName, adEmail, adLanguage sql.Null[string]
+	err := t.one(ctx, `SELECT h.id, h.state, h.mailing_until, s.product_id, p.sku, p.name, s.opened_at, s.closed_at,
+			p.on_hand - p.reserved, p.on_order, a.id, a.name, a.manager_email, a.language,
+			(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0)
+		FROM stockouts s JOIN products p ON p.id = s.product_id
+		LEFT JOIN ad_holds h ON h.stockout_id = s.id
+		LEFT JOIN advertisements a ON a.id = COALESCE(h.advertisement_id, p.advertisement_id)
+		WHERE s.id = ?`, []any{id},
+		&h.ID, &state, instant{&mailing}, &h.ProductID, &h.SKU, &h.ProductName, instant{&h.OpenedAt}, instant{&h.ClosedAt},
+		&h.Available, &h.OnOrder, &h.Advertisement.ID, &adName, &adEmail, &adLanguage, instant{&h.ExpectedAt})
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, mailing, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
+	}
+	h.State = restock.AdHoldState(state.V)
+	h.Advertisement.Name, h.Advertisement.ManagerEmail = adName.V, adEmail.V
+	h.Advertisement.Language = restock.Language(adLanguage.V)
+	return h, mailing, err
+}

@@ -1,0 +1,414 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/restock/restock"
+)
+
+// ApplyMode says what a catalogue may do to what exists.
+type ApplyMode int
+
+// The modes of applying a catalogue.
+const (
+	CreateMissing ApplyMode = iota // what exists stays as it is
+	CreateAndEdit                  // what exists becomes what the catalogue says
+	DryRun                         // only tell what CreateAndEdit would change
+)
+
+// productsPerAct is how many products of a catalogue go into one transaction,
+// so that a large one never keeps a buyer waiting.
+const productsPerAct = 200
+
+// ApplyCatalog brings factories, advertisements, products and settings in
+// line with a filled and checked catalogue. What the catalogue does not name
+// stays. progress, if not nil, hears how many products are done.
+//
+// The error is of kind Invalid when a product names a factory or an
+// advertisement that is neither in the catalogue nor in the store.
+func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyMode, progress func(done int)) ([]restock.CatalogChange, error) {
+	var changes []restock.CatalogChange
+	apply := func(step func(context.Context, *applier) error) error {
+		var found []restock.CatalogChange
+		run := func(ctx context.Context, tx *tx) error {
+			a := &applier{tx: tx, mode: mode, catalog: &c}
+			err := step(ctx, a)
+			found = a.changes
+			return err
+		}
+		var err error
+		if mode == DryRun {
+			err = s.view(ctx, run)
+		} else {
+			err = s.update(ctx, background, run)
+		}
+		changes = append(changes, found...)
+		return err
+	}
+	if err := apply(func(ctx context.Context, a *applier) error { return a.partners(ctx) }); err != nil {
+		return changes, err
+	}
+	for at := 0; at < len(c.Products); at += productsPerAct {
+		slice := c.Products[at:min(at+productsPerAct, len(c.Products))]
+		if err := apply(func(ctx context.Context, a *applier) error { return a.products(ctx, slice) }); err != nil {
+			return changes, err
+		}
+		if progress != nil {
+			progress(at + len(slice))
+		}
+	}
+	return changes, apply(func(ctx context.Context, a *applier) error { return a.settings(ctx) })
+}
+
+// applier compares one part of a catalogue with the store and writes the
+// differences, unless it only tells them.
+type applier struct {
+	tx      *tx
+	mode    ApplyMode
+	catalog *restock.Catalog
+	changes []restock.CatalogChange
+}
+
+func (a *applier) note(kind, name, field, old, changed string) bool {
+	if old == changed {
+		return false
+	}
+	a.changes = append(a.changes, restock.CatalogChange{Kind: kind, Name: name, Field: field, Old: old, New: changed})
+	return true
+}
+
+func (a *applier) created(kind, name string) {
+	a.changes = append(a.changes, restock.CatalogChange{Kind: kind, Name: name})
+}
+
+func (a *applier) partners(ctx context.Context) error {
+	for _, f := range a.catalog.Factories {
+		if err := a.factory(ctx, f); err != nil {
+			return fmt.Errorf("factory %s: %w", f.Identifier, err)
+		}
+	}
+	for _, ad := range a.catalog.Advertisements {
+		if err := a.advertisement(ctx, ad); err != nil {
+			return fmt.Errorf("advertisement %s: %w", ad.Name, err)
+		}
+	}
+	return nil
+}
+
+// column is one editable column: its name, the stored and the wanted value.
+type column struct {
+	name        string
+	old, wanted any
+}
+
+// edit writes the columns that differ, if the mode allows it.
+func (a *applier) edit(ctx context.Context, kind, name, table string, id any, columns []column) (bool, error) {
+	if a.mode == CreateMissing {
+		return false, nil
+	}
+	changed := false
+	for _, c := range columns {
+		if !a.note(kind, name, c.name, fmt.Sprint(c.old), fmt.Sprint(c.wanted)) {
+			continue
+		}
+		changed = true
+		if a.mode == DryRun {
+			continue
+		}
+		if err := a.tx.must(ctx, `UPDATE `+table+` SET `+c.name+` = ? WHERE id = ?`, c.wanted, id); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
+	var old restock.Factory
+	err := a.tx.one(ctx, `SELECT `+factoryColumns+` FROM factories f WHERE f.identifier = ?`, []any{f.Identifier}, factoryFields(&old)...)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		a.created("factory", f.Identifier)
+		if a.mode == DryRun {
+			return nil
+		}
+		return a.tx.must(ctx, `INSERT INTO factories (id, identifier, name, manager_email, language, url, requester, lead_time,
+			max_in_flight, rate_per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			restock.FactoryID(a.tx.newID()), f.Identifier, f.Name, f.ManagerEmail, string(f.Language), f.URL, f.Requester,
+			f.LeadTime.Microseconds(), f.MaxInFlight, f.RatePerSecond)
+	case err != nil:
+		return err
+	}
+	_, err = a.edit(ctx, "factory", f.Identifier, "factories", old.ID, []column{
+		{"name", old.Name, f.Name},
+		{"manager_email", old.ManagerEmail, f.ManagerEmail},
+		{"language", string(old.Language), string(f.Language)},
+		{"url", old.URL, f.URL},
+		{"requester", old.Requester, f.Requester},
+		{"lead_time", old.LeadTime.Microseconds(), f.LeadTime.Microseconds()},
+		{"max_in_flight", old.MaxInFlight, f.MaxInFlight},
+		{"rate_per_second", old.RatePerSecond, f.RatePerSecond},
+	})
+	return err
+}
+
+func (a *applier) advertisement(ctx context.Context, ad restock.CatalogAdvertisement) error {
+	var old restock.Advertisement
+	err := a.tx.one(ctx, `SELECT id, manager_email, language FROM advertisements WHERE name = ?`, []any{ad.Name},
+		&old.ID, &old.ManagerEmail, &old.Language)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		a.created("advertisement", ad.Name)
+		if a.mode == DryRun {
+			return nil
+		}
+		return a.tx.must(ctx, `INSERT INTO advertisements (id, name, manager_email, language) VALUES (?, ?, ?, ?)`,
+			restock.AdvertisementID(a.tx.newID()), ad.Name, ad.ManagerEmail, string(ad.Language))
+	case err != nil:
+		return err
+	}
+	_, err = a.edit(ctx, "advertisement", ad.Name, "advertisements", old.ID, []column{
+		{"manager_email", old.ManagerEmail, ad.ManagerEmail},
+		{"language", string(old.Language), string(ad.Language)},
+	})
+	return err
+}
+
+func (a *applier) products(ctx context.Context, products []restock.CatalogProduct) error {
+	for _, p := range products {
+		if err := a.product(ctx, p); err != nil {
+			return fmt.Errorf("product %s: %w", p.SKU, err)
+		}
+	}
+	return nil
+}
+
+func (a *applier) product(ctx context.Context, p restock.CatalogProduct) error {
+	factory, err := partner(ctx, a, `SELECT id FROM factories WHERE identifier = ?`, "factory", p.Factory, a.namesFactory)
+	if err != nil {
+		return err
+	}
+	ad, err := partner(ctx, a, `SELECT id FROM advertisements WHERE name = ?`, "advertisement", p.Advertisement, a.namesAdvertisement)
+	if err != nil {
+		return err
+	}
+	var id restock.ProductID
+	err = a.tx.one(ctx, `SELECT id FROM products WHERE sku = ?`, []any{string(p.SKU)}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a.create(ctx, p, factory, ad)
+	}
+	if err != nil || a.mode == CreateMissing {
+		return err
+	}
+	return a.editProduct(ctx, id, p, factory, ad)
+}
+
+func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory, ad [16]byte) error {
+	a.created("product", string(p.SKU))
+	if a.mode == DryRun {
+		return nil
+	}
+	product := restock.Product{ID: a.tx.newID(), SKU: p.SKU, Policy: p.Policy()}
+	if err := a.tx.must(ctx, `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
+		opening_stock, on_hand, ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
+		max_per_purchase, resume_level, open_orders_max, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		product.ID, string(p.SKU), p.Slug, p.Name, p.Price, p.UnitCost, a.catalog.Currency,
+		restock.FactoryID(factory), restock.AdvertisementID(ad),
+		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
+		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, micros(a.tx.now)); err != nil {
+		return a.slugTaken(err, p)
+	}
+	// A product begins with nothing, under no policy, so that its opening stock
+	// and its first order are noticed like any other change.
+	before, after := product, product
+	before.Policy.Ordering = restock.OrderingOff
+	after.Stock.OnHand = p.OpeningStock
+	if p.OpeningStock > 0 {
+		if err := a.tx.move(ctx, after, restock.MovementOpening, p.OpeningStock, nil, ""); err != nil {
+			return err
+		}
+	}
+	_, err := a.tx.settle(ctx, before, after, false)
+	return err
+}
+
+func (a *applier) slugTaken(err error, p restock.CatalogProduct) error {
+	return &restock.Error{
+		Kind: restock.Invalid, Code: restock.CodeInvalid,
+		Message: fmt.Sprintf("it cannot be stored; is slug %q another product's?", p.Slug), Err: err,
+	}
+}
+
+func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p restock.CatalogProduct, factory, ad [16]byte) error {
+	old, err := a.tx.lockOne(ctx, id)
+	if err != nil {
+		return err
+	}
+	changed, err := a.edit(ctx, "product", string(p.SKU), "products", id, []column{
+		{"slug", old.Slug, p.Slug},
+		{"name", old.Name, p.Name},
+		{"price", old.Price, p.Price},
+		{"unit_cost", old.UnitCost, p.UnitCost},
+		{"currency", old.Currency, a.catalog.Currency},
+		{"factory_id", old.FactoryID, restock.FactoryID(factory)},
+		{"advertisement_id", old.AdvertisementID, restock.AdvertisementID(ad)},
+		{"ordering", string(old.Policy.Ordering), string(p.Ordering)},
+		{"reorder_point", old.Policy.ReorderPoint, p.ReorderPoint},
+		{"order_quantity", old.Policy.OrderQuantity, p.OrderQuantity},
+		{"order_up_to", old.Policy.OrderUpTo, p.OrderUpTo},
+		{"minimum_order", old.Policy.MinimumOrder, p.MinimumOrder},
+		{"pack_size", old.Policy.PackSize, p.PackSize},
+		{"maximum_stock", old.Policy.MaximumStock, p.MaximumStock},
+		{"max_per_purchase", old.Policy.MaxPerPurchase, p.MaxPerPurchase},
+		{"resume_level", old.Policy.ResumeLevel, p.ResumeLevel},
+		{"open_orders_max", old.Policy.OpenOrdersMax, p.OpenOrdersMax},
+	})
+	if err != nil {
+		return a.slugTaken(err, p)
+	}
+	if !changed || a.mode == DryRun {
+		return nil
+	}
+	after := old
+	after.Policy = p.Policy()
+	_, err = a.tx.settle(ctx, old, after, false)
+	return err
+}
+
+// partner resolves the name of a factory or an advertisement.
+func partner(ctx context.Context, a *applier, query, kind, name string, inCatalog func(string) bool) ([16]byte, error) {
+	if name == "" {
+		return [16]byte{}, nil
+	}
+	var id restock.ID[applier]
+	err := a.tx.one(ctx, query, []any{name}, &id)
+	if errors.Is(err, sql.ErrNoRows) && a.mode == DryRun && inCatalog(name) {
+		return [16]byte{}, nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return id, restock.Errorf(restock.Invalid, restock.CodeInvalid,
+			"there is no %s %q, neither in the catalogue nor in the store", kind, name)
+	}
+	return id, err
+}
+
+func (a *applier) namesFactory(name string) bool {
+	for _, f := range a.catalog.Factories {
+		if f.Identifier == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *applier) namesAdvertisement(name string) bool {
+	for _, ad := range a.catalog.Advertisements {
+		if ad.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *applier) settings(ctx context.Context) error {
+	limit := ""
+	if a.catalog.DailyLimit > 0 {
+		limit = strconv.FormatInt(a.catalog.DailyLimit, 10)
+	}
+	for _, s := range []struct{ name, value string }{
+		{settingDefaultProduct, string(a.catalog.DefaultProduct)},
+		{settingCurrency, a.catalog.Currency},
+		{settingBuyerEmail, a.catalog.BuyerEmail},
+		{settingDailyLimit, limit},
+	} {
+		old, err := a.tx.setting(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		if s.value == "" || (old != "" && a.mode == CreateMissing) || !a.note("setting", s.name, "value", old, s.value) || a.mode == DryRun {
+			continue
+		}
+		if err := a.tx.setSetting(ctx, s.name, s.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) setSetting(ctx context.Context, name, value string) error {
+	n, err := t.Exec(ctx, `UPDATE settings SET value = ? WHERE name = ?`, value, name)
+	if err != nil || n == 1 {
+		return err
+	}
+	return t.must(ctx, `INSERT INTO settings (name, value) VALUES (?, ?)`, name, value)
+}
+
+// ExportCatalog gives the catalogue as the store has it.
+func (s *Store) ExportCatalog(ctx context.Context) (restock.Catalog, error) {
+	var c restock.Catalog
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		if err := tx.exportSettings(ctx, &c); err != nil {
+			return err
+		}
+		var err error
+		if c.Factories, err = collect(ctx, tx, `SELECT `+factoryColumns+` FROM factories f ORDER BY f.identifier`, nil, scanCatalogFactory); err != nil {
+			return err
+		}
+		if c.Advertisements, err = collect(ctx, tx, `SELECT name, manager_email, language FROM advertisements ORDER BY name`, nil,
+			func(rows *sql.Rows) (restock.CatalogAdvertisement, error) {
+				var a restock.CatalogAdvertisement
+				err := rows.Scan(&a.Name, &a.ManagerEmail, &a.Language)
+				return a, err
+			}); err != nil {
+			return err
+		}
+		c.Products, err = collect(ctx, tx, `SELECT p.sku, p.slug, p.name, p.price, p.unit_cost, p.opening_stock,
+				COALESCE(f.identifier, ''), COALESCE(a.name, ''), p.ordering, p.reorder_point, p.order_quantity, p.order_up_to,
+				p.minimum_order, p.pack_size, p.maximum_stock, p.max_per_purchase, p.resume_level, p.open_orders_max
+			FROM products p LEFT JOIN factories f ON f.id = p.factory_id LEFT JOIN advertisements a ON a.id = p.advertisement_id
+			ORDER BY p.sku`, nil, scanCatalogProduct)
+		return err
+	})
+	return c, err
+}
+
+func (t *tx) exportSettings(ctx context.Context, c *restock.Catalog) error {
+	var limit string
+	for name, dest := range map[string]*string{
+		settingDefaultProduct: (*string)(&c.DefaultProduct), settingCurrency: &c.Currency,
+		settingBuyerEmail: &c.BuyerEmail, settingDailyLimit: &limit,
+	} {
+		value, err := t.setting(ctx, name)
+		if err != nil {
+			return err
+		}
+		*dest = value
+	}
+	if limit == "" {
+		return nil
+	}
+	var err error
+	c.DailyLimit, err = strconv.ParseInt(limit, 10, 64)
+	return err
+}
+
+func scanCatalogFactory(rows *sql.Rows) (restock.CatalogFactory, error) {
+	var f restock.Factory
+	err := rows.Scan(factoryFields(&f)...)
+	return restock.CatalogFactory{
+		Identifier: f.Identifier, Name: f.Name, ManagerEmail: f.ManagerEmail, Language: f.Language, URL: f.URL,
+		LeadTime: f.LeadTime, Requester: f.Requester, MaxInFlight: f.MaxInFlight, RatePerSecond: f.RatePerSecond,
+	}, err
+}
+
+func scanCatalogProduct(rows *sql.Rows) (restock.CatalogProduct, error) {
+	var p restock.CatalogProduct
+	err := rows.Scan(&p.SKU, &p.Slug, &p.Name, &p.Price, &p.UnitCost, &p.OpeningStock, &p.Factory, &p.Advertisement,
+		&p.Ordering, &p.ReorderPoint, &p.OrderQuantity, &p.OrderUpTo, &p.MinimumOrder, &p.PackSize, &p.MaximumStock,
+		&p.MaxPerPurchase, &p.ResumeLevel, &p.OpenOrdersMax)
+	return p, err
+}

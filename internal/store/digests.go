@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/restock/restock"
+)
+
+// BeginDigest gives the mail that operations must get now, and nobody else
+// sends it until mailing has passed: a digest whose mail was never confirmed,
+// or else a new one of all problems that were not told yet, at most one per
+// gap. It gives false when there is nothing to tell.
+//
+// What is told is taken from the state of the tables, so a problem that
+// solved itself in the meantime is not told, and a thousand are one mail.
+func (s *Store) BeginDigest(ctx context.Context, gap, mailing time.Duration) (restock.Digest, bool, error) {
+	var d restock.Digest
+	pending, err := s.digestPending(ctx)
+	if err != nil || !pending {
+		return d, false, err
+	}
+	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		d, err = tx.unsentDigest(ctx)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			if d, err = tx.newDigest(ctx, gap); err != nil || d.ID.IsZero() {
+				return err
+			}
+		case err != nil || d.ID.IsZero():
+			return err
+		}
+		if err := tx.must(ctx, `UPDATE digests SET mailing_until = ? WHERE id = ?`, micros(tx.now.Add(mailing)), d.ID); err != nil {
+			return err
+		}
+		return tx.loadProblems(ctx, &d)
+	})
+	return d, err == nil && !d.ID.IsZero(), err
+}
+
+// EndDigest records that the mail was sent.
+func (s *Store) EndDigest(ctx context.Context, id restock.DigestID) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE digests SET sent_at = ?, mailing_until = 0 WHERE id = ? AND sent_at IS NULL`, micros(tx.now), id)
+		return err
+	})
+}
+
+// FailDigest lets the next try come at once; the digest stays to be sent.
+func (s *Store) FailDigest(ctx context.Context, id restock.DigestID) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE digests SET mailing_until = 0 WHERE id = ?`, id)
+		return err
+	})
+}
+
+// problemSource is one table that can hold problems, called t in both clauses.
+type problemSource struct {
+	kind  restock.ProblemKind
+	table string
+	where string // the rows that are a problem now
+	read  string // id, SKU, summary and time of such rows
+}
+
+// problemSources lists what operations hear of. Dead letters of the ops queue
+// itself are left out: a mail about a mail that fails would never end.
+func problemSources() []problemSource {
+	return []problemSource{
+		{
+			restock.ProblemDeadLetter, "queue_deliveries", `t.state = 'dead' AND t.queue <> 'ops-queue'`,
+			`SELECT t.message_id, m.subject, t.queue || '-dlq: ' || m.type || ': ' || COALESCE(t.last_error, ''), t.dead_at
+				FROM queue_deliveries t JOIN queue_messages m ON m.id = t.message_id`,
+		},
+		{
+			restock.ProblemOrderHeld, "replenishment_orders", `t.state = 'held'`,
+			`SELECT t.id, p.sku, t.held_reason, t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
+		},
+		{
+			restock.ProblemAwaiting, "replenishment_orders", `t.state = 'awaiting_approval'`,
+			`SELECT t.id, p.sku, t.reason, t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
+		},
+		{
+			restock.ProblemOrderLate, "replenishment_orders", `t.state = 'closed_short' OR (
+				t.state IN ('planned', 'sending', 'unknown', 'accepted', 'overdue', 'partly_received') AND EXISTS (
+				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state = 'overdue'))`,
+			`SELECT t.id, p.sku, t.received || ' of ' || t.quantity || ' came in time; attempts so far: ' || t.attempts, t.created_at
+				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
+		},
+		{
+			restock.ProblemReceiptHeld, "receipts", `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
+			`SELECT t.id, COALESCE(p.sku, ''), 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
+				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,
+		},
+	}
+}
+
+// digestPending looks without taking the writer.
+func (s *Store) digestPending(ctx context.Context) (bool, error) {
+	var pending bool
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		query := `SELECT EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL)`
+		for _, src := range problemSources() {
+			query += ` OR EXISTS (SELECT 1 FROM ` + src.table + ` t WHERE t.told_in IS NULL AND (` + src.where + `))`
+		}
+		return tx.one(ctx, query, nil, &pending)
+	})
+	return pending, err
+}
+
+// unsentDigest is the oldest digest that nobody is sending. It is zero when
+// somebody is, and the error is sql.ErrNoRows when there is none at all.
+func (t *tx) unsentDigest(ctx context.Context) (restock.Digest, error) {
+	var d restock.Digest
+	var mailing time.Time
+	err := t.one(ctx, `SELECT id, created_at, mailing_until FROM digests WHERE sent_at IS NULL ORDER BY created_at LIMIT 1`, nil,
+		&d.ID, instant{&d.CreatedAt}, instant{&mailing})
+	if err == nil && mailing.After(t.now) {
+		return restock.Digest{}, nil
+	}
+	return d, err
+}
+
+// newDigest puts all untold problems into a new digest, unless the last one
+// was made less than gap ago.
+func (t *tx) newDigest(ctx context.Context, gap time.Duration) (restock.Digest, error) {
+	var last time.Time
+	if err := t.one(ctx, `SELECT MAX(created_at) FROM digests`, nil, instant{&last}); err != nil {
+		return restock.Digest{}, err
+	}
+	if !last.IsZero() && last.Add(gap).After(t.now) {
+		return restock.Digest{}, nil
+	}
+	d := restock.Digest{ID: t.newID(), CreatedAt: t.now}
+	var told int64
+	for _, src := range problemSources() {
+		n, err := t.Exec(ctx, `UPDATE `+src.table+` AS t SET told_in = ? WHERE t.told_in IS NULL AND (`+src.where+`)`, d.ID)
+		if err != nil {
+			return d, err
+		}
+		told += n
+	}
+	if told == 0 {
+		return restock.Digest{}, nil
+	}
+	return d, t.must(ctx, `INSERT INTO digests (id, created_at, mailing_until) VALUES (?, ?, 0)`, d.ID, micros(t.now))
+}
+
+// loadProblems reads what is still a problem of those that the digest tells.
+func (t *tx) loadProblems(ctx context.Context, d *restock.Digest) error {
+	d.Problems, d.Total = nil, 0
+	for _, src := range problemSources() {
+		where := ` WHERE t.told_in = ? AND (` + src.where + `)`
+		var n int64
+		if err := t.one(ctx, `SELECT COUNT(*) FROM `+src.table+` t`+where, []any{d.ID}, &n); err != nil {
+			return err
+		}
+		d.Total += n
+		problems, err := collect(ctx, t, src.read+where+` LIMIT ?`, []any{d.ID, restock.DigestProblemsMax - len(d.Problems)},
+			func(rows *sql.Rows) (restock.Problem, error) { return scanProblem(rows, src.kind) })
+		if err != nil {
+			return fmt.Errorf("read problems of %s: %w", src.table, err)
+		}
+		d.Problems = append(d.Problems, problems...)
+	}
+	return nil
+}
+
+func scanProblem(rows *sql.Rows, kind restock.ProblemKind) (restock.Problem, error) {
+	p := restock.Problem{Kind: kind}
+	var id restock.ID[restock.Problem]
+	err := rows.Scan(&id, &p.SKU, &p.Summary, instant{&p.Since})
+	p.ID = id.String()
+	return p, err
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/restock/restock"
+)
+
+// orderRow is an order with the columns that only the store uses.
+type orderRow struct {
+	restock.Order
+	outstanding int64
+	attempts    int
+	dueAt       time.Time
+}
+
+const orderColumns = `o.id, o.product_id, p.sku, o.factory_id, o.state, o.quantity, o.received, o.unit_cost, o.reason, o.held_reason,
+	o.created_at, o.expected_at, o.closed_at, o.outstanding, o.attempts, o.due_at`
+
+const orderTables = ` FROM replenishment_orders o JOIN products p ON p.id = o.product_id `
+
+func orderFields(o *orderRow) []any {
+	return []any{
+		&o.ID, &o.ProductID, &o.SKU, &o.FactoryID, &o.State, &o.Quantity, &o.Received, &o.UnitCost, &o.Reason, &o.HeldReason,
+		instant{&o.CreatedAt}, instant{&o.ExpectedAt}, instant{&o.ClosedAt}, &o.outstanding, &o.attempts, instant{&o.dueAt},
+	}
+}
+
+func scanOrder(rows *sql.Rows) (restock.Order, error) {
+	var o orderRow
+	err := rows.Scan(orderFields(&o)...)
+	return o.Order, err
+}
+
+func (t *tx) order(ctx context.Context, id restock.OrderID) (orderRow, error) {
+	var o orderRow
+	err := t.one(ctx, `SELECT `+orderColumns+orderTables+`WHERE o.id = ?`, []any{id}, orderFields(&o)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return o, restock.Errorf(restock.NotFound, restock.CodeNotFound,
+			"there is no order %s; `restock orders list` shows all", id)
+	}
+	return o, err
+}
+
+const attemptColumns = `a.order_id, a.number, a.state, a.quantity, a.received, a.sku, a.slug, a.requester, a.tries,
+	a.owner, a.lease_until, a.sent_at, a.answered_at, a.due_at, a.http_status, a.factory_ref, a.error, ` + factoryColumns
+
+func scanAttempt(rows *sql.Rows) (restock.Attempt, error) {
+	var a restock.Attempt
+	err := rows.Scan(append([]any{
+		&a.OrderID, &a.Number, &a.State, &a.Quantity, &a.Received, &a.SKU, &a.Slug, &a.Requester, &a.Tries,
+		&a.Owner, instant{&a.LeaseUntil}, instant{&a.SentAt}, instant{&a.AnsweredAt}, instant{&a.DueAt},
+		&a.Status, &a.FactoryRef, &a.Error,
+	}, factoryFields(&a.Factory)...)...)
+	return a, err
+}
+
+func (t *tx) attempts(ctx context.Context, id restock.OrderID) ([]restock.Attempt, error) {
+	return collect(ctx, t, `SELECT `+attemptColumns+` FROM order_attempts a JOIN factories f ON f.id = a.factory_id
+		WHERE a.order_id = ? ORDER BY a.number`, []any{id}, scanAttempt)
+}
+
+const factoryColumns = `f.id, f.identifier, f.name, f.manager_email, f.language, f.url, f.requester, f.lead_time,
+	f.max_in_flight, f.rate_per_second`
+
+func factoryFields(f *restock.Factory) []any {
+	return []any{
+		&f.ID, &f.Identifier, &f.Name, &f.ManagerEmail, &f.Language, &f.URL, &f.Requester, duration{&f.LeadTime},
+		&f.MaxInFlight, &f.RatePerSecond,
+	}
+}
+
+func (t *tx) factory(ctx context.Context, id restock.FactoryID) (restock.Factory, error) {
+	var f restock.Factory
+	err := t.one(ctx, `SELECT `+factoryColumns+` FROM factories f WHERE f.id = ?`, []any{id}, factoryFields(&f)...)
+	return f, err
+}
+
+// duration reads a number of microseconds.
+type duration struct{ d *time.Duration }
+
+func (d duration) Scan(src any) error {
+	var n sql.Null[int64]
+	if err := n.Scan(src); err != nil {
+		return err
+	}
+	*d.d = time.Duration(n.V) * time.Microsecond
+	return nil
+}

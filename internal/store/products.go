@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/restock/restock"
+)
+
+const productColumns = `id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
+	on_hand, reserved, on_order, stockout_id,
+	ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
+	max_per_purchase, resume_level, open_orders_max`
+
+func scanProduct(rows *sql.Rows) (restock.Product, error) {
+	var p restock.Product
+	err := rows.Scan(productFields(&p)...)
+	return p, err
+}
+
+func productFields(p *restock.Product) []any {
+	return []any{
+		&p.ID, &p.SKU, &p.Slug, &p.Name, &p.Price, &p.UnitCost, &p.Currency, &p.FactoryID, &p.AdvertisementID,
+		&p.Stock.OnHand, &p.Stock.Reserved, &p.Stock.OnOrder, &p.Stock.StockoutID,
+		&p.Policy.Ordering, &p.Policy.ReorderPoint, &p.Policy.OrderQuantity, &p.Policy.OrderUpTo,
+		&p.Policy.MinimumOrder, &p.Policy.PackSize, &p.Policy.MaximumStock,
+		&p.Policy.MaxPerPurchase, &p.Policy.ResumeLevel, &p.Policy.OpenOrdersMax,
+	}
+}
+
+// Product finds a product by slug, SKU or id; "" is the default product. The
+// error is of kind NotFound when there is none.
+func (s *Store) Product(ctx context.Context, ref string) (restock.Product, error) {
+	var p restock.Product
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		id, err := tx.productID(ctx, ref)
+		if err != nil {
+			return err
+		}
+		p, err = tx.product(ctx, id)
+		return err
+	})
+	return p, err
+}
+
+// productID resolves what a caller calls a product. A SKU or slug that looks
+// like another product's id names the product with that id.
+func (t *tx) productID(ctx context.Context, ref string) (restock.ProductID, error) {
+	if ref == "" {
+		sku, err := t.setting(ctx, settingDefaultProduct)
+		if err != nil {
+			return restock.ProductID{}, err
+		}
+		ref = sku
+	}
+	if id, err := restock.ParseID[restock.Product](ref); err == nil && !id.IsZero() {
+		return id, t.exists(ctx, id, ref)
+	}
+	for _, query := range []string{`SELECT id FROM products WHERE sku = ?`, `SELECT id FROM products WHERE slug = ?`} {
+		var id restock.ProductID
+		err := t.one(ctx, query, []any{ref}, &id)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return id, err
+		}
+	}
+	return restock.ProductID{}, unknownProduct(ref)
+}
+
+func (t *tx) exists(ctx context.Context, id restock.ProductID, ref string) error {
+	var one int
+	err := t.one(ctx, `SELECT 1 FROM products WHERE id = ?`, []any{id}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return unknownProduct(ref)
+	}
+	return err
+}
+
+func unknownProduct(ref string) error {
+	return restock.Errorf(restock.NotFound, restock.CodeUnknownProduct,
+		"there is no product %q; `restock products list` shows all", ref)
+}
+
+func (t *tx) product(ctx context.Context, id restock.ProductID) (restock.Product, error) {
+	var p restock.Product
+	err := t.one(ctx, `SELECT `+productColumns+` FROM products WHERE id = ?`, []any{id}, productFields(&p)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, unknownProduct(id.String())
+	}
+	return p, err
+}
+
+// lock locks products and reads them, in the order of their ids, so that acts
+// that meet on several products never wait for each other in a circle. On
+// SQLite the transaction already excludes every other writer.
+func (t *tx) lock(ctx context.Context, ids ...restock.ProductID) (map[restock.ProductID]restock.Product, error) {
+	slices.SortFunc(ids, func(a, b restock.ProductID) int { return slices.Compare(a[:], b[:]) })
+	products := make(map[restock.ProductID]restock.Product, len(ids))
+	for _, id := range slices.Compact(ids) {
+		p, err := t.product(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		products[id] = p
+	}
+	return products, nil
+}
+
+func (t *tx) lockOne(ctx context.Context, id restock.ProductID) (restock.Product, error) {
+	products, err := t.lock(ctx, id)
+	return products[id], err
+}
+
+// The names of the settings that live in the database.
+const (
+	settingDefaultProduct = "default_product"
+	settingCurrency       = "currency"
+	settingBuyerEmail     = "buyer_email"
+	settingDailyLimit     = "daily_limit"
+)
+
+// setting gives a stored setting, or "".
+func (t *tx) setting(ctx context.Context, name string) (string, error) {
+	var value string
+	err := t.one(ctx, `SELECT value FROM settings WHERE name = ?`, []any{name}, &value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}

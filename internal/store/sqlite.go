@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
+	"github.com/restock/restock"
+)
+
+// sqlite is an SQLite file: one connection that writes, owned by the writer's
+// loop, and a pool that reads.
+type sqlite struct {
+	store   *Store
+	writing *sql.DB
+	reading *sql.DB
+	writer  *writer
+}
+
+// readersMax bounds the reading connections.
+const readersMax = 8
+
+func sqlitePath(rawURL string) (string, error) {
+	path, ok := strings.CutPrefix(rawURL, "sqlite:")
+	if !ok || path == "" {
+		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid,
+			"database %q: use sqlite:PATH, for example sqlite:restock-data/restock.db", redactURL(rawURL))
+	}
+	return path, nil
+}
+
+// redactURL hides the password of a database address.
+func redactURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil {
+		return raw
+	}
+	return u.Redacted()
+}
+
+// sqliteDSN sets what every connection needs. busy_timeout comes first, so
+// that the pragmas after it wait for a lock instead of failing. FULL makes a
+// commit wait for the disk: NORMAL loses answered sales in a power cut.
+func sqliteDSN(path string, pragmas ...string) string {
+	q := url.Values{}
+	for _, p := range append([]string{"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"}, pragmas...) {
+		q.Add("_pragma", p)
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+func openSQLite(ctx context.Context, path string, s *Store, readOnly bool) (*sqlite, error) {
+	reading, err := sql.Open("sqlite3", sqliteDSN(path, "query_only(on)"))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	reading.SetMaxOpenConns(readersMax)
+	reading.SetMaxIdleConns(readersMax)
+	db := &sqlite{store: s, reading: reading}
+	if readOnly {
+		return db, nil
+	}
+	if err := db.openWriter(ctx, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), reading.Close())
+	}
+	return db, nil
+}
+
+func (db *sqlite) openWriter(ctx context.Context, path string) error {
+	writing, err := sql.Open("sqlite3", sqliteDSN(path, "wal_autocheckpoint(1000)"))
+	if err != nil {
+		return err
+	}
+	conn, err := writing.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, writing.Close())
+	}
+	db.writing, db.writer = writing, newWriter(db.store, conn)
+	return nil
+}
+
+// errReadOnly is an error of the program.
+var errReadOnly = errors.New("the database was opened for reading")
+
+func (db *sqlite) close() error {
+	if db.writer == nil {
+		return db.reading.Close()
+	}
+	return errors.Join(db.writer.close(), db.reading.Close(), db.writing.Close())
+}
+
+func (db *sqlite) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	if db.writer == nil {
+		return errReadOnly
+	}
+	return unavailable("update", db.writer.do(ctx, l, fn))
+}
+
+func (db *sqlite) view(ctx context.Context, fn func(context.Context, *tx) error) error {
+	snapshot, err := db.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return unavailable("begin reading", err)
+	}
+	defer snapshot.Rollback() //nolint:errcheck // it changed nothing.
+	return unavailable("view", fn(ctx, db.store.newTx(snapshotStatements{snapshot})))
+}
+
+func (s *Store) newTx(stmts statements) *tx {
+	return &tx{stmts: stmts, queue: s.queue, newID: s.newID, now: s.now().UTC()}
+}
+
+type snapshotStatements struct{ tx *sql.Tx }
+
+func (s snapshotStatements) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	return s.tx.ExecContext(ctx, query, args...)
+}
+
+func (s snapshotStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	return s.tx.QueryContext(ctx, query, args...)
+}
+
+// Backup writes a consistent copy of the database to path, which must not
+// exist, beside a running server.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	conn, err := s.db.reading.Conn(ctx)
+	if err != nil {
+		return unavailable("backup", err)
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool.
+	// The copy is another file, but query_only would forbid writing that too.
+	for _, query := range []string{`PRAGMA query_only = off`, `VACUUM INTO ` + quote(path), `PRAGMA query_only = on`} {
+		if _, err := conn.ExecContext(ctx, query); err != nil {
+			return fmt.Errorf("back up to %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func quote(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + `'` }
+
+// preparedStatements prepares each statement once on the writing connection.
+type preparedStatements struct {
+	conn  *sql.Conn
+	ready map[string]*sql.Stmt
+}
+
+func (p *preparedStatements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := p.ready[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := p.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", query, err)
+	}
+	p.ready[query] = stmt
+	return stmt, nil
+}
+
+func (p *preparedStatements) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	stmt, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+func (p *preparedStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	stmt, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+// ensureFolder makes the folder of the database file, for its owner alone.
+func ensureFolder(path string) error {
+	const ownerOnly = 0o700
+	if err := os.MkdirAll(filepath.Dir(path), ownerOnly); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	return nil
+}

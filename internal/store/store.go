@@ -1,0 +1,159 @@
+// Package store keeps stock, sales, orders and receipts in an SQL database.
+//
+// A method is one business act and one transaction: it locks the products it
+// touches, in the order of their ids, before it reads anything, changes what
+// the act changes, and inserts the messages that follow from it. Either all of
+// that is durable when the method returns, or none of it happened.
+//
+// Nothing about stock is computed from what was read before the lock, and
+// every change of stock ends in one function, settle, which compares before
+// and after and opens and closes what follows: an order that is due, a
+// stockout, its end.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue/sqlqueue"
+)
+
+// Config is what a store can be given; the zero Config works.
+type Config struct {
+	Logger *slog.Logger
+	Now    func() time.Time // default time.Now
+	NewID  func() [16]byte  // default UUIDv7
+	Queue  *sqlqueue.Queue  // default a new one
+	// ReadOnly opens a database that is there already, as it is, for reading.
+	ReadOnly bool
+}
+
+// Store is an open database. It is safe for concurrent use.
+type Store struct {
+	log    *slog.Logger
+	now    func() time.Time
+	newID  func() [16]byte
+	queue  *sqlqueue.Queue
+	db     *sqlite
+	orders chan struct{} // signalled when an order may be ready to be placed
+}
+
+// Open opens the database at rawURL, which is `sqlite:PATH`, and brings its
+// schema up to date. The error says what to do when the URL is of another
+// kind or the file is damaged.
+func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
+	path, err := sqlitePath(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ReadOnly {
+		if err := requireCurrent(ctx, path); err != nil {
+			return nil, err
+		}
+	} else if err := migrateSQLite(ctx, path); err != nil {
+		return nil, err
+	}
+	s := newStore(cfg)
+	if s.db, err = openSQLite(ctx, path, s, cfg.ReadOnly); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newStore(cfg Config) *Store {
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, orders: make(chan struct{}, 1)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.newID == nil {
+		s.newID = func() [16]byte { return uuid.Must(uuid.NewV7()) }
+	}
+	if s.queue == nil {
+		s.queue = sqlqueue.New(sqlqueue.Config{Now: s.now})
+	}
+	s.queue.Bind(queueDB{s})
+	return s
+}
+
+// Close waits for the acts under way and closes the database.
+func (s *Store) Close() error { return s.db.close() }
+
+// Queue is the embedded queue whose messages are rows of this database.
+func (s *Store) Queue() *sqlqueue.Queue { return s.queue }
+
+// OrdersReady signals when an order may have become ready to be placed. It
+// can miss orders of other processes, so who waits here also looks on a timer.
+func (s *Store) OrdersReady() <-chan struct{} { return s.orders }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.view(ctx, func(ctx context.Context, tx *tx) error {
+		var one int
+		return tx.one(ctx, `SELECT 1`, nil, &one)
+	})
+}
+
+// lane says how urgent an act is.
+type lane int
+
+const (
+	urgent     lane = iota // somebody waits for the answer: sales, receipts
+	background             // claims, sweeps, imports: a share of every commit
+)
+
+// update runs one act in a transaction. fn may run more than once, so it sets
+// its results afresh each time.
+func (s *Store) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	return s.db.update(ctx, l, fn)
+}
+
+// view runs fn on one read-only snapshot.
+func (s *Store) view(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return s.db.view(ctx, fn)
+}
+
+// wake tells those who wait for what an act published.
+func (s *Store) wake(t *tx) {
+	if len(t.published) > 0 {
+		s.queue.Wake(t.published...)
+	}
+	if t.ordersReady {
+		select {
+		case s.orders <- struct{}{}:
+		default: // already signalled
+		}
+	}
+}
+
+// queueDB lets the embedded queue run its own statements in our transactions.
+type queueDB struct{ store *Store }
+
+func (d queueDB) Update(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	return d.store.update(ctx, background, func(ctx context.Context, tx *tx) error { return fn(ctx, tx) })
+}
+
+func (d queueDB) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	return d.store.view(ctx, func(ctx context.Context, tx *tx) error { return fn(ctx, tx) })
+}
+
+// unavailable wraps a failure of the database that another try may not meet.
+func unavailable(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*restock.Error](err); ok {
+		return err
+	}
+	return &restock.Error{
+		Kind: restock.Unavailable, Code: restock.CodeUnavailable,
+		Message: "the database cannot do this now; try again", Err: fmt.Errorf("%s: %w", doing, err),
+	}
+}

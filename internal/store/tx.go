@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/sqlqueue"
+)
+
+// tx is one act's view of the database: a part of a transaction on the writer,
+// or a snapshot on a reader. It has one "now".
+type tx struct {
+	stmts statements
+	queue *sqlqueue.Queue
+	newID func() [16]byte
+	now   time.Time
+
+	published   []string // queues to wake after the commit
+	ordersReady bool     // whether to wake the placer after the commit
+}
+
+// statements runs SQL; on the writer it keeps what it has prepared.
+type statements interface {
+	exec(ctx context.Context, query string, args []any) (sql.Result, error)
+	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+}
+
+// Exec runs a statement and gives the number of rows it touched.
+func (t *tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := t.stmts.exec(ctx, query, args)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Query runs a query; the caller closes the rows before the next statement.
+func (t *tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.stmts.query(ctx, query, args)
+}
+
+// one reads one row into dest, and gives sql.ErrNoRows when there is none.
+func (t *tx) one(ctx context.Context, query string, args []any, dest ...any) error {
+	rows, err := t.stmts.query(ctx, query, args)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	return rows.Scan(dest...)
+}
+
+// must runs a statement that has to touch exactly one row. That it does not
+// means that a rule in its WHERE, such as "enough in stock", is broken.
+func (t *tx) must(ctx context.Context, query string, args ...any) error {
+	n, err := t.Exec(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("statement touched %d rows, want 1: %s", n, query)
+	}
+	return nil
+}
+
+// publish inserts the message of an event in this transaction.
+func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.EventData) error {
+	queue, ok := typ.Queue()
+	if !ok {
+		return fmt.Errorf("event %s has no queue", typ)
+	}
+	data.Version = restock.EventVersion
+	body, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("event %s: %w", typ, err)
+	}
+	m := driver.Message{
+		ID: t.newID(), Type: string(typ), Subject: string(data.SKU), Time: t.now,
+		TraceParent: restock.TraceParent(ctx), Body: body,
+	}
+	if err := t.queue.Publish(ctx, t, queue, m); err != nil {
+		return fmt.Errorf("publish %s: %w", typ, err)
+	}
+	t.published = append(t.published, queue)
+	return nil
+}
+
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, t *tx, query string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	rows, err := t.stmts.query(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+func scanID[T any](rows *sql.Rows) (restock.ID[T], error) {
+	var id restock.ID[T]
+	err := rows.Scan(&id)
+	return id, err
+}
+
+// micros is how a time is stored: microseconds since 1970 UTC, NULL for none.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// instant reads what micros stored.
+type instant struct{ t *time.Time }
+
+func (i instant) Scan(src any) error {
+	switch src := src.(type) {
+	case nil:
+		*i.t = time.Time{}
+	case int64:
+		*i.t = time.UnixMicro(src).UTC()
+	default:
+		return fmt.Errorf("time stored as %T, want an integer", src)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/restock/restock"
+)
+
+// rule is one promise as SQL: rows counts what is looked at, broken selects a
+// line of text for each row that breaks it.
+type rule struct {
+	promise, name string
+	rows          string
+	broken        string
+}
+
+func rules() []rule {
+	return []rule{
+		{
+			"I1", "never oversell: available is at least 0", `SELECT COUNT(*) FROM products`,
+			`SELECT sku || ': on hand ' || on_hand || ', reserved ' || reserved FROM products
+				WHERE on_hand < reserved OR reserved < 0`,
+		},
+		{
+			"I1", "what was sold is covered by what came", `SELECT COUNT(*) FROM sale_lines`,
+			`SELECT p.sku || ': sold ' || s.sold || ' of ' || COALESCE(m.came, 0) FROM products p
+				JOIN (SELECT product_id, SUM(quantity - returned) AS sold FROM sale_lines GROUP BY product_id) s ON s.product_id = p.id
+				LEFT JOIN (SELECT product_id, SUM(quantity) AS came FROM movements WHERE kind IN ('opening', 'receipt', 'adjustment')
+					GROUP BY product_id) m ON m.product_id = p.id
+				WHERE s.sold > COALESCE(m.came, 0)`,
+		},
+		{
+			"I2", "on hand is the sum of the ledger", `SELECT COUNT(*) FROM movements`,
+			`SELECT p.sku || ': on hand ' || p.on_hand || ', ledger ' || COALESCE(m.sum, 0) FROM products p
+				LEFT JOIN (SELECT product_id, SUM(quantity) AS sum FROM movements GROUP BY product_id) m ON m.product_id = p.id
+				WHERE p.on_hand <> COALESCE(m.sum, 0)`,
+		},
+		{
+			"I2", "the ledger has every opening stock, sale and receipt, and nothing else", `SELECT COUNT(*) FROM products`,
+			`SELECT p.sku || ': opening ' || p.opening_stock || '/' || COALESCE(m.opening, 0) || ', sold ' || COALESCE(s.sold, 0) || '/'
+					|| COALESCE(-m.sold, 0) || ', received ' || COALESCE(r.applied, 0) || '/' || COALESCE(m.received, 0)
+				FROM products p
+				LEFT JOIN (SELECT product_id,
+						SUM(CASE WHEN kind = 'opening' THEN quantity ELSE 0 END) AS opening,
+						SUM(CASE WHEN kind = 'sale' THEN quantity ELSE 0 END) AS sold,
+						SUM(CASE WHEN kind = 'receipt' THEN quantity ELSE 0 END) AS received
+					FROM movements GROUP BY product_id) m ON m.product_id = p.id
+				LEFT JOIN (SELECT product_id, SUM(quantity) AS sold FROM sale_lines GROUP BY product_id) s ON s.product_id = p.id
+				LEFT JOIN (SELECT product_id, SUM(applied) AS applied FROM receipts GROUP BY product_id) r ON r.product_id = p.id
+				WHERE p.opening_stock <> COALESCE(m.opening, 0) OR COALESCE(s.sold, 0) <> -COALESCE(m.sold, 0)
+					OR COALESCE(r.applied, 0) <> COALESCE(m.received, 0)`,
+		},
+		{
+			"I2", "every sale's total is the sum of its lines", `SELECT COUNT(*) FROM sales`,
+			`SELECT 'a sale of ' || s.total || ' has lines of ' || COALESCE(l.total, 0) FROM sales s
+				LEFT JOIN (SELECT sale_id, SUM(quantity * unit_price) AS total FROM sale_lines GROUP BY sale_id) l ON l.sale_id = s.id
+				WHERE s.total <> COALESCE(l.total, 0)`,
+		},
+		{
+			"I2", "on order is what open orders still expect", `SELECT COUNT(*) FROM replenishment_orders`,
+			`SELECT p.sku || ': on order ' || p.on_order || ', open orders expect ' || COALESCE(o.sum, 0) FROM products p
+				LEFT JOIN (SELECT product_id, SUM(outstanding) AS sum FROM replenishment_orders GROUP BY product_id) o ON o.product_id = p.id
+				WHERE p.on_order <> COALESCE(o.sum, 0)`,
+		},
+		{
+			"I5", "every message published is handled, waiting, in flight or dead", `SELECT COUNT(*) FROM queue_deliveries`,
+			`SELECT t.queue || ': published ' || t.published || ', found ' || COALESCE(d.n, 0) || ', cleaned up ' || t.purged FROM queue_totals t
+				LEFT JOIN (SELECT queue, COUNT(*) AS n FROM queue_deliveries GROUP BY queue) d ON d.queue = t.queue
+				WHERE t.published <> COALESCE(d.n, 0) + t.purged`,
+		},
+		{
+			"I5", "every delivery has its message", `SELECT COUNT(*) FROM queue_messages`,
+			`SELECT d.queue || ': a delivery without its message' FROM queue_deliveries d
+				WHERE NOT EXISTS (SELECT 1 FROM queue_messages m WHERE m.id = d.message_id)`,
+		},
+		{
+			"I5", "the stockout that a product names is open, and there is no other", `SELECT COUNT(*) FROM stockouts`,
+			`SELECT p.sku || ': its open stockout does not agree' FROM products p
+				LEFT JOIN (SELECT product_id, MIN(id) AS id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s
+					ON s.product_id = p.id
+				WHERE COALESCE(s.n, 0) > 1 OR (p.stockout_id IS NULL) <> (s.id IS NULL) OR p.stockout_id <> s.id`,
+		},
+		{
+			"I6", "open automatic orders stay within the product's slots", `SELECT COUNT(*) FROM replenishment_orders`,
+			`SELECT p.sku || ': ' || o.n || ' open orders of at most ' || p.open_orders_max FROM products p
+				JOIN (SELECT product_id, COUNT(*) AS n FROM replenishment_orders WHERE slot IS NOT NULL GROUP BY product_id) o
+					ON o.product_id = p.id
+				WHERE o.n > p.open_orders_max`,
+		},
+		{
+			"I6", "no order was accepted more often than its budget allows", `SELECT COUNT(*) FROM order_attempts`,
+			fmt.Sprintf(`SELECT p.sku || ': ' || a.n || ' attempts of one order may have been accepted' FROM
+				(SELECT order_id, COUNT(*) AS n FROM order_attempts WHERE state NOT IN ('not_sent', 'rejected') GROUP BY order_id) a
+				JOIN replenishment_orders o ON o.id = a.order_id JOIN products p ON p.id = o.product_id
+				WHERE a.n > %d`, 1+restock.ReorderBudget),
+		},
+		{
+			"I7", "an attempt received what its receipts say, and never more than was asked", `SELECT COUNT(*) FROM order_attempts`,
+			`SELECT a.sku || ': received ' || a.received || ' of ' || a.quantity || ', receipts ' || COALESCE(r.applied, 0) FROM order_attempts a
+				LEFT JOIN (SELECT order_id, attempt, SUM(applied) AS applied FROM receipts GROUP BY order_id, attempt) r
+					ON r.order_id = a.order_id AND r.attempt = a.number
+				WHERE a.received > a.quantity OR a.received <> COALESCE(r.applied, 0)`,
+		},
+		{
+			"I7", "an order received what its attempts did", `SELECT COUNT(*) FROM replenishment_orders`,
+			`SELECT p.sku || ': order received ' || o.received || ', its attempts ' || COALESCE(a.received, 0) FROM replenishment_orders o
+				JOIN products p ON p.id = o.product_id
+				LEFT JOIN (SELECT order_id, SUM(received) AS received FROM order_attempts GROUP BY order_id) a ON a.order_id = o.id
+				WHERE o.received <> COALESCE(a.received, 0)
+					OR (o.state NOT IN ('received', 'closed_short') AND o.outstanding <> MAX(0, o.quantity - o.received))`,
+		},
+	}
+}
+
+// Verify holds the promises against the raw rows, each on a snapshot of its
+// own, so that it stays a short reader beside a running server.
+func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
+	var checks []restock.Check
+	for _, r := range rules() {
+		check := restock.Check{Promise: r.promise, Name: r.name}
+		err := s.view(ctx, func(ctx context.Context, tx *tx) error { return tx.check(ctx, r, &check) })
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", r.promise, r.name, err)
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
+}
+
+func (t *tx) check(ctx context.Context, r rule, c *restock.Check) error {
+	if err := t.one(ctx, r.rows, nil, &c.Rows); err != nil {
+		return err
+	}
+	if err := t.one(ctx, `SELECT COUNT(*) FROM (`+r.broken+`) AS broken`, nil, &c.Broken); err != nil || c.Broken == 0 {
+		return err
+	}
+	var err error
+	c.Violations, err = collect(ctx, t, r.broken+` LIMIT ?`, []any{restock.ViolationsShown}, func(rows *sql.Rows) (string, error) {
+		var text string
+		err := rows.Scan(&text)
+		return text, err
+	})
+	return err
+}
