@@ -178,6 +178,14 @@ func (p *preparedStatements) query(ctx context.Context, query string, args []any
 	return stmt.QueryContext(ctx, args...)
 }
 
+func (p *preparedStatements) close() error {
+	var errs []error
+	for _, stmt := range p.ready {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // ensureFolder makes the folder of the database file, for its owner alone.
 func ensureFolder(path string) error {
 	const ownerOnly = 0o700

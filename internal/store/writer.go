@@ -62,7 +62,7 @@ func newWriter(s *Store, conn *sql.Conn) *writer {
 func (w *writer) close() error {
 	w.closeOnce.Do(func() { close(w.closing) })
 	<-w.done
-	return w.conn.Close()
+	return errors.Join(w.stmts.close(), w.conn.Close())
 }
 
 // do hands an act to the loop and waits for its commit. When ctx ends before
