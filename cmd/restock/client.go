@@ -83,7 +83,7 @@ func (r *remote) fetch(c *console, method, path string, query url.Values, body [
 	if err != nil {
 		return nil, fmt.Errorf("no server answers at %s; start it with restock serve, or name another with --server: %w", r.server(), err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read.
+	defer response.Body.Close() // it was read.
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("the answer of %s broke off: %w", r.server(), err)

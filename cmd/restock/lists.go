@@ -119,7 +119,7 @@ func (s *salesListCommand) Run(c *console) error {
 	set(q, "reference", s.Reference)
 	return show(c, &s.listing, "/v1/sales", q, "Nothing was sold yet: curl -X POST "+s.server()+"/checkout", "SALE\tSOLD AT\tITEMS\tTOTAL\tREFERENCE",
 		func(s restock.Sale) []any {
-			var items []string
+			items := make([]string, 0, len(s.Lines))
 			for _, l := range s.Lines {
 				items = append(items, fmt.Sprintf("%d × %s", l.Quantity, l.SKU))
 			}

@@ -57,8 +57,9 @@ func roles() []role {
 func runs(all ...func(context.Context) error) []func(context.Context) error { return all }
 
 func roleNames() []string {
-	var names []string
-	for _, r := range roles() {
+	all := roles()
+	names := make([]string, 0, len(all))
+	for _, r := range all {
 		names = append(names, r.name)
 	}
 	return names

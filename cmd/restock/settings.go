@@ -184,7 +184,7 @@ func writeSecret(path, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(temporary.Name()) //nolint:errcheck // it was renamed, or is of no use.
+	defer os.Remove(temporary.Name()) // it was renamed, or is of no use.
 	_, err = temporary.WriteString(text)
 	err = errors.Join(err, temporary.Chmod(ownerOnly), temporary.Sync(), temporary.Close())
 	if err != nil {

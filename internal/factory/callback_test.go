@@ -77,8 +77,14 @@ func TestParseCallbackReadsOnlyPlainPositiveCounts(t *testing.T) {
 		{`{"MessageAttributeProductCnt":"3"} {"MessageAttributeProductCnt":"3"}`, 0, "3"},
 		{`{"MessageAttributeProductCnt":"3",`, 0, "3"},
 		{`{"messageattributeproductcnt":"3"}`, 0, ""},
-		{`{}`, 0, ""}, {`[]`, 0, ""}, {`null`, 0, ""}, {`3`, 0, ""}, {``, 0, ""}, {` `, 0, ""},
-		{`<html>`, 0, ""}, {`MessageAttributeProductCnt=3`, 0, ""},
+		{`{}`, 0, ""},
+		{`[]`, 0, ""},
+		{`null`, 0, ""},
+		{`3`, 0, ""},
+		{``, 0, ""},
+		{` `, 0, ""},
+		{`<html>`, 0, ""},
+		{`MessageAttributeProductCnt=3`, 0, ""},
 		{strings.Repeat(`{"a":`, 20_000), 0, ""},
 	} {
 		got := factory.ParseCallback([]byte(test.body))

@@ -272,7 +272,7 @@ func TestPlaceProvesWhatWasNotSent(t *testing.T) {
 
 	for _, test := range []struct {
 		name   string
-		ctx    context.Context //nolint:containedctx // a row of a table
+		ctx    context.Context // a row of a table
 		url    string
 		config factory.Config
 	}{
@@ -345,9 +345,9 @@ func TestPlaceCancelledInFlightIsUnknown(t *testing.T) {
 func TestPlaceNeverSaysNotSentOfWhatArrived(t *testing.T) {
 	t.Parallel()
 	const attempts = 200
-	seed := rand.Uint64() //nolint:gosec // when to cancel is no secret
+	seed := rand.Uint64() // when to cancel is no secret
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // when to cancel is no secret
+	random := rand.New(rand.NewPCG(seed, 0)) // when to cancel is no secret
 	listener := listen(t)
 	arrived := collectFirstLines(t, listener)
 	client := factory.NewClient(factory.Config{})

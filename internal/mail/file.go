@@ -128,7 +128,7 @@ func makeFolder(dir string) error {
 }
 
 func syncFolder(dir string) error {
-	folder, err := os.Open(dir) //nolint:gosec // The operator chose the folder.
+	folder, err := os.Open(dir) // The operator chose the folder.
 	if err != nil {
 		return err //nolint:wrapcheck // It names the folder already.
 	}

@@ -272,8 +272,10 @@ func headerFault(content []byte) string {
 		}
 	}
 	slices.Sort(names)
-	return cmp.Diff(names, []string{"Auto-Submitted", "Content-Transfer-Encoding", "Content-Type", "Date",
-		"From", "MIME-Version", "Message-ID", "Subject", "To"})
+	return cmp.Diff(names, []string{
+		"Auto-Submitted", "Content-Transfer-Encoding", "Content-Type", "Date",
+		"From", "MIME-Version", "Message-ID", "Subject", "To",
+	})
 }
 
 // TestHeaderFaultsAreFound is the control of FuzzHeaders.

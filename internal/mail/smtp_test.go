@@ -402,7 +402,7 @@ func readCommand(lines *bufio.Reader, before string) error {
 
 // sendTo runs Send against a script in a bubble and says how long it took.
 //
-//nolint:revive // t comes first in tests.
+// t comes first in tests.
 func sendTo(t *testing.T, ctx context.Context, answers script) (time.Duration, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()

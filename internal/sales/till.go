@@ -135,7 +135,7 @@ func (t *till) serve(ctx context.Context, group []*buyer) {
 		present[0].outcome <- restock.Outcome{Err: fmt.Errorf("sell: %w", err)}
 	case err != nil:
 		for _, b := range present {
-			t.serve(ctx, []*buyer{b})
+			t.serve(ctx, []*buyer{b}) //nolint:contextcheck // it is the context of before.
 		}
 	default:
 		for i, b := range present {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -101,11 +102,11 @@ func problemSources() []problemSource {
 func (s *Store) digestPending(ctx context.Context) (bool, error) {
 	var pending bool
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		query := `SELECT EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL)`
+		somewhere := []string{`EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL)`}
 		for _, src := range problemSources() {
-			query += ` OR EXISTS (SELECT 1 FROM ` + src.table + ` t WHERE t.told_in IS NULL AND (` + src.where + `))`
+			somewhere = append(somewhere, `EXISTS (SELECT 1 FROM `+src.table+` t WHERE t.told_in IS NULL AND (`+src.where+`))`)
 		}
-		return tx.one(ctx, query, nil, &pending)
+		return tx.one(ctx, `SELECT `+strings.Join(somewhere, ` OR `), nil, &pending)
 	})
 	return pending, err
 }

@@ -25,7 +25,11 @@ const orderTables = ` FROM replenishment_orders o JOIN products p ON p.id = o.pr
 func orderFields(o *orderRow) []any {
 	return []any{
 		&o.ID, &o.ProductID, &o.SKU, &o.FactoryID, &o.State, &o.Quantity, &o.Received, &o.UnitCost, &o.Reason, &o.HeldReason,
-		instant{&o.CreatedAt}, instant{&o.ExpectedAt}, instant{&o.ClosedAt}, &o.outstanding, &o.attempts, instant{&o.dueAt},
+		instant{&o.CreatedAt},
+		instant{&o.ExpectedAt},
+		instant{&o.ClosedAt},
+		&o.outstanding, &o.attempts,
+		instant{&o.dueAt},
 	}
 }
 
@@ -52,7 +56,11 @@ func scanAttempt(rows *sql.Rows) (restock.Attempt, error) {
 	var a restock.Attempt
 	err := rows.Scan(append([]any{
 		&a.OrderID, &a.Number, &a.State, &a.Quantity, &a.Received, &a.SKU, &a.Slug, &a.Requester, &a.Tries,
-		&a.Owner, instant{&a.LeaseUntil}, instant{&a.SentAt}, instant{&a.AnsweredAt}, instant{&a.DueAt},
+		&a.Owner,
+		instant{&a.LeaseUntil},
+		instant{&a.SentAt},
+		instant{&a.AnsweredAt},
+		instant{&a.DueAt},
 		&a.Status, &a.FactoryRef, &a.Error,
 	}, factoryFields(&a.Factory)...)...)
 	return a, err
@@ -68,7 +76,8 @@ const factoryColumns = `f.id, f.identifier, f.name, f.manager_email, f.language,
 
 func factoryFields(f *restock.Factory) []any {
 	return []any{
-		&f.ID, &f.Identifier, &f.Name, &f.ManagerEmail, &f.Language, &f.URL, &f.Requester, duration{&f.LeadTime},
+		&f.ID, &f.Identifier, &f.Name, &f.ManagerEmail, &f.Language, &f.URL, &f.Requester,
+		duration{&f.LeadTime},
 		&f.MaxInFlight, &f.RatePerSecond,
 	}
 }

@@ -128,7 +128,9 @@ const decisionColumns = `d.id, p.sku, d.ordered, d.order_id, d.quantity, d.appro
 func decisionFields(d *restock.Decision) []any {
 	return []any{
 		&d.ID, &d.SKU, &d.Order, &d.OrderID, &d.Quantity, &d.Approval, &d.Reason,
-		&d.OnHand, &d.Reserved, &d.OnOrder, &d.ReorderPoint, &d.Count, instant{&d.FirstAt}, instant{&d.LastAt},
+		&d.OnHand, &d.Reserved, &d.OnOrder, &d.ReorderPoint, &d.Count,
+		instant{&d.FirstAt},
+		instant{&d.LastAt},
 	}
 }
 

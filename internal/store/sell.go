@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/restock/restock"
@@ -62,9 +63,7 @@ func openCounter(ctx context.Context, tx *tx, carts []restock.Cart) (*counter, e
 	if c.before, err = tx.lock(ctx, ids...); err != nil {
 		return nil, err
 	}
-	for id, p := range c.before {
-		c.now[id] = p
-	}
+	maps.Copy(c.now, c.before)
 	return c, nil
 }
 
@@ -73,23 +72,20 @@ func (c *counter) resolve(ctx context.Context, ref string) error {
 		return nil
 	}
 	id, err := c.tx.productID(ctx, ref)
-	switch {
-	case err == nil:
-		c.ids[ref] = id
-	case restock.KindOf(err) == restock.NotFound:
-		c.problems[ref] = err
-	default:
+	if restock.KindOf(err) == restock.NotFound {
+		c.problems[ref], err = err, nil
 		return err
 	}
-	return nil
+	c.ids[ref] = id
+	return err
 }
 
 // serve decides one cart. The error is the database's; the buyer's is in the
 // outcome.
 func (c *counter) serve(ctx context.Context, cart restock.Cart) (restock.Outcome, error) {
-	asked, err := c.sum(cart)
-	if err != nil {
-		return restock.Outcome{Err: err}, nil
+	asked, mistake := c.sum(cart)
+	if mistake != nil {
+		return restock.Outcome{Err: mistake}, nil //nolint:nilerr // it is the buyer's.
 	}
 	if short, ok := c.short(cart, asked); ok {
 		r := c.refused[short.id]

@@ -132,7 +132,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err != nil {
 		return unavailable("backup", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool.
+	defer conn.Close() // it goes back to the pool.
 	// The copy is another file, but query_only would forbid writing that too.
 	for _, query := range []string{`PRAGMA query_only = off`, `VACUUM INTO ` + quote(path), `PRAGMA query_only = on`} {
 		if _, err := conn.ExecContext(ctx, query); err != nil {
@@ -163,23 +163,23 @@ func (p *preparedStatements) prepare(ctx context.Context, query string) (*sql.St
 }
 
 func (p *preparedStatements) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
-	stmt, err := p.prepare(ctx, query)
+	stmt, err := p.prepare(ctx, query) //nolint:sqlclosecheck // it is kept for the next time.
 	if err != nil {
 		return nil, err
 	}
-	return stmt.ExecContext(ctx, args...)
+	return stmt.ExecContext(ctx, args...) // the statement is kept for the next time
 }
 
 func (p *preparedStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	stmt, err := p.prepare(ctx, query)
+	stmt, err := p.prepare(ctx, query) //nolint:sqlclosecheck // it is kept for the next time.
 	if err != nil {
 		return nil, err
 	}
-	return stmt.QueryContext(ctx, args...)
+	return stmt.QueryContext(ctx, args...) // the statement is kept for the next time
 }
 
 func (p *preparedStatements) close() error {
-	var errs []error
+	errs := make([]error, 0, len(p.ready))
 	for _, stmt := range p.ready {
 		errs = append(errs, stmt.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/restock/restock"
 )
@@ -17,6 +18,11 @@ type rule struct {
 }
 
 func rules() []rule {
+	return slices.Concat(stockRules(), orderRules(), messageRules())
+}
+
+// stockRules are about what is there and where it came from.
+func stockRules() []rule {
 	return []rule{
 		{
 			"I1", "never oversell: available is at least 0", `SELECT COUNT(*) FROM products`,
@@ -58,29 +64,17 @@ func rules() []rule {
 				LEFT JOIN (SELECT sale_id, SUM(quantity * unit_price) AS total FROM sale_lines GROUP BY sale_id) l ON l.sale_id = s.id
 				WHERE s.total <> COALESCE(l.total, 0)`,
 		},
+	}
+}
+
+// orderRules are about what is on order and what came of it.
+func orderRules() []rule {
+	return []rule{
 		{
 			"I2", "on order is what open orders still expect", `SELECT COUNT(*) FROM replenishment_orders`,
 			`SELECT p.sku || ': on order ' || p.on_order || ', open orders expect ' || COALESCE(o.sum, 0) FROM products p
 				LEFT JOIN (SELECT product_id, SUM(outstanding) AS sum FROM replenishment_orders GROUP BY product_id) o ON o.product_id = p.id
 				WHERE p.on_order <> COALESCE(o.sum, 0)`,
-		},
-		{
-			"I5", "every message published is handled, waiting, in flight or dead", `SELECT COUNT(*) FROM queue_deliveries`,
-			`SELECT t.queue || ': published ' || t.published || ', found ' || COALESCE(d.n, 0) || ', cleaned up ' || t.purged FROM queue_totals t
-				LEFT JOIN (SELECT queue, COUNT(*) AS n FROM queue_deliveries GROUP BY queue) d ON d.queue = t.queue
-				WHERE t.published <> COALESCE(d.n, 0) + t.purged`,
-		},
-		{
-			"I5", "every delivery has its message", `SELECT COUNT(*) FROM queue_messages`,
-			`SELECT d.queue || ': a delivery without its message' FROM queue_deliveries d
-				WHERE NOT EXISTS (SELECT 1 FROM queue_messages m WHERE m.id = d.message_id)`,
-		},
-		{
-			"I5", "the stockout that a product names is open, and there is no other", `SELECT COUNT(*) FROM stockouts`,
-			`SELECT p.sku || ': its open stockout does not agree' FROM products p
-				LEFT JOIN (SELECT product_id, MIN(id) AS id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s
-					ON s.product_id = p.id
-				WHERE COALESCE(s.n, 0) > 1 OR (p.stockout_id IS NULL) <> (s.id IS NULL) OR p.stockout_id <> s.id`,
 		},
 		{
 			"I6", "open automatic orders stay within the product's slots", `SELECT COUNT(*) FROM replenishment_orders`,
@@ -110,6 +104,30 @@ func rules() []rule {
 				LEFT JOIN (SELECT order_id, SUM(received) AS received FROM order_attempts GROUP BY order_id) a ON a.order_id = o.id
 				WHERE o.received <> COALESCE(a.received, 0)
 					OR (o.state NOT IN ('received', 'closed_short') AND o.outstanding <> MAX(0, o.quantity - o.received))`,
+		},
+	}
+}
+
+// messageRules are about what was published.
+func messageRules() []rule {
+	return []rule{
+		{
+			"I5", "every message published is handled, waiting, in flight or dead", `SELECT COUNT(*) FROM queue_deliveries`,
+			`SELECT t.queue || ': published ' || t.published || ', found ' || COALESCE(d.n, 0) || ', cleaned up ' || t.purged FROM queue_totals t
+				LEFT JOIN (SELECT queue, COUNT(*) AS n FROM queue_deliveries GROUP BY queue) d ON d.queue = t.queue
+				WHERE t.published <> COALESCE(d.n, 0) + t.purged`,
+		},
+		{
+			"I5", "every delivery has its message", `SELECT COUNT(*) FROM queue_messages`,
+			`SELECT d.queue || ': a delivery without its message' FROM queue_deliveries d
+				WHERE NOT EXISTS (SELECT 1 FROM queue_messages m WHERE m.id = d.message_id)`,
+		},
+		{
+			"I5", "the stockout that a product names is open, and there is no other", `SELECT COUNT(*) FROM stockouts`,
+			`SELECT p.sku || ': its open stockout does not agree' FROM products p
+				LEFT JOIN (SELECT product_id, MIN(id) AS id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s
+					ON s.product_id = p.id
+				WHERE COALESCE(s.n, 0) > 1 OR (p.stockout_id IS NULL) <> (s.id IS NULL) OR p.stockout_id <> s.id`,
 		},
 	}
 }

@@ -16,12 +16,12 @@ import (
 // purged, in every snapshot.
 func nothingMissing(ctx context.Context, h Harness) error {
 	const workers, steps = 4, 60
-	seed := rand.Uint64() //nolint:gosec // a test that can be repeated, not a secret.
+	seed := rand.Uint64() // a test that can be repeated, not a secret.
 	errs := make(chan error, workers)
 	var running sync.WaitGroup
 	for i := range uint64(workers) {
 		running.Go(func() {
-			a := actor{h: h, random: rand.New(rand.NewPCG(seed, i))} //nolint:gosec // as above.
+			a := actor{h: h, random: rand.New(rand.NewPCG(seed, i))} // as above.
 			for range steps {
 				if err := a.step(ctx); err != nil {
 					errs <- err

@@ -340,7 +340,7 @@ func (b bench) plan(query string) string {
 		if err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // Err below has what went wrong.
+		defer rows.Close() // Err below has what went wrong.
 		for rows.Next() {
 			var id, parent, unused sql.NullInt64
 			var detail string

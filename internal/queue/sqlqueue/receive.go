@@ -178,7 +178,7 @@ func each(ctx context.Context, tx Execer, scan func(*sql.Rows) error, query stri
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err below has what went wrong.
+	defer rows.Close() // Err below has what went wrong.
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err

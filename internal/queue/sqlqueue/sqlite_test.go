@@ -95,7 +95,7 @@ func (db *sqlite) transact(
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do.
+	defer tx.Rollback() // after a commit it has nothing to do.
 	if err := fn(ctx, execer{tx}); err != nil {
 		return err
 	}

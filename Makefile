@@ -1,0 +1,38 @@
+# make test   the tests, quickly          make check  what CI runs: everything, in full
+# make mutants  the harnesses against planted faults     make soak  the long runs
+SHELL := /bin/bash
+GOLANGCI_VERSION := v2.15.0
+TOOLS := $(CURDIR)/.tools/bin
+GO_TEST := go test -race -shuffle=on
+# Only the tests' own servers on this machine; never a database of yours.
+export CGO_ENABLED ?= 1
+
+.PHONY: build test check lint fmt mutants fuzz tools clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/restock ./cmd/restock
+
+test:
+	@command -v gcc >/dev/null || { echo "the race detector needs gcc: apt-get install gcc"; exit 1; }
+	$(GO_TEST) -timeout 10m ./...
+
+# RESTOCK_TEST_FULL=1 gives the counts in full; RESTOCK_TEST_NOSKIP=1 turns
+# every skip into a failure.
+check: lint
+	scripts/check
+
+lint: $(TOOLS)/golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+$(TOOLS)/golangci-lint:
+	@echo "building golangci-lint $(GOLANGCI_VERSION), once"
+	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+fmt: $(TOOLS)/golangci-lint
+	$(TOOLS)/golangci-lint fmt ./...
+
+mutants:
+	go run ./test/mutants
+
+clean:
+	rm -rf bin .tools
