@@ -7,7 +7,7 @@ GO_TEST := go test -race -shuffle=on
 # Only the tests' own servers on this machine; never a database of yours.
 export CGO_ENABLED ?= 1
 
-.PHONY: build test check lint fmt mutants fuzz tools clean
+.PHONY: build test check lint fmt mutants fuzz clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/restock ./cmd/restock
@@ -33,6 +33,9 @@ fmt: $(TOOLS)/golangci-lint
 
 mutants:
 	go run ./test/mutants
+
+fuzz:
+	scripts/fuzz 10s
 
 clean:
 	rm -rf bin .tools

@@ -108,38 +108,44 @@ func (t *till) group(first *buyer) []*buyer {
 // one cart may have brought along, each is tried alone.
 func (t *till) serve(ctx context.Context, group []*buyer) {
 	ctx = context.WithoutCancel(ctx) // those in line are served even while stopping
-	if len(group) == 1 {
-		ctx = restock.WithTraceParent(ctx, restock.TraceParent(group[0].ctx))
-	}
-	present := group[:0]
-	for _, b := range group {
-		if b.ctx.Err() != nil { // the buyer left; selling now would sell to nobody
-			b.outcome <- unavailable("the request was given up", b.ctx.Err())
-			continue
-		}
-		present = append(present, b)
-	}
+	present := whoStayed(group)
 	if len(present) == 0 {
 		return
+	}
+	if len(present) == 1 {
+		ctx = restock.WithTraceParent(ctx, restock.TraceParent(present[0].ctx))
 	}
 	carts := make([]restock.Cart, len(present))
 	for i, b := range present {
 		carts[i] = b.cart
 	}
 	outcomes, err := t.store.Sell(ctx, carts)
-	switch {
-	case err == nil && len(outcomes) != len(present):
+	if err == nil && len(outcomes) != len(present) {
 		err = errors.New("the store answered another number of carts than it was asked")
-		fallthrough
-	case err != nil && len(present) == 1:
-		present[0].outcome <- restock.Outcome{Err: fmt.Errorf("sell: %w", err)}
-	case err != nil:
-		for _, b := range present {
-			t.serve(ctx, []*buyer{b}) //nolint:contextcheck // it is the context of before.
-		}
-	default:
+	}
+	switch {
+	case err == nil:
 		for i, b := range present {
 			b.outcome <- outcomes[i]
 		}
+	case len(present) == 1:
+		present[0].outcome <- restock.Outcome{Err: fmt.Errorf("sell: %w", err)}
+	default:
+		for _, b := range present {
+			t.serve(ctx, []*buyer{b})
+		}
 	}
+}
+
+// whoStayed leaves out buyers who gave up: selling now would sell to nobody.
+func whoStayed(group []*buyer) []*buyer {
+	present := make([]*buyer, 0, len(group))
+	for _, b := range group {
+		if err := b.ctx.Err(); err != nil {
+			b.outcome <- unavailable("the request was given up", err)
+			continue
+		}
+		present = append(present, b)
+	}
+	return present
 }

@@ -102,8 +102,9 @@ func problemSources() []problemSource {
 func (s *Store) digestPending(ctx context.Context) (bool, error) {
 	var pending bool
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		somewhere := []string{`EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL)`}
-		for _, src := range problemSources() {
+		sources := problemSources()
+		somewhere := append(make([]string, 0, 1+len(sources)), `EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL)`)
+		for _, src := range sources {
 			somewhere = append(somewhere, `EXISTS (SELECT 1 FROM `+src.table+` t WHERE t.told_in IS NULL AND (`+src.where+`))`)
 		}
 		return tx.one(ctx, `SELECT `+strings.Join(somewhere, ` OR `), nil, &pending)

@@ -73,8 +73,8 @@ func (c *counter) resolve(ctx context.Context, ref string) error {
 	}
 	id, err := c.tx.productID(ctx, ref)
 	if restock.KindOf(err) == restock.NotFound {
-		c.problems[ref], err = err, nil
-		return err
+		c.problems[ref] = err
+		return nil //nolint:nilerr // it concerns only those who ask for it.
 	}
 	c.ids[ref] = id
 	return err
