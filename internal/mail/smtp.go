@@ -228,7 +228,7 @@ func (s *SMTP) failure(ctx context.Context, at string, err error) error {
 	}
 	words := oneLine(s.login.hide(said), wordsRunesMax)
 	const firstPermanent = 500
-	if answered && answer.Code >= firstPermanent {
+	if answered && answer.Code >= firstPermanent && concernsMail(at) {
 		return invalid("mail server %s refused the mail for good at %s: %s; "+
 			"correct the mail or the server's rules, then send it again", s.address(), at, words)
 	}
@@ -242,6 +242,12 @@ func (s *SMTP) failure(ctx context.Context, at string, err error) error {
 		e.Err = ctx.Err()
 	}
 	return e
+}
+
+// concernsMail tells a refusal of this mail from one of us, such as a wrong
+// password: a person mends that, and then the same mail goes through.
+func concernsMail(step string) bool {
+	return step == "MAIL FROM" || step == "RCPT TO" || step == "DATA"
 }
 
 // parseURL says nothing of what it read: err would quote the password.

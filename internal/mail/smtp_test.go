@@ -351,7 +351,7 @@ func TestSMTPErrorHidesThePasswordThatTheServerRepeats(t *testing.T) {
 	}}
 	sender := open(t, "smtp://"+userinfo+srv.start(t, nil, false), mail.Config{})
 	err := sender.Send(t.Context(), english())
-	if !mail.Permanent(err) || !strings.Contains(err.Error(), "AUTH: ") || !strings.Contains(err.Error(), "unknown user") {
+	if mail.Permanent(err) || !strings.Contains(err.Error(), "AUTH: ") || !strings.Contains(err.Error(), "unknown user") {
 		t.Fatalf("error %v, want the server's words", err)
 	}
 	for _, secret := range []string{plain, alone, password, "hunter2"} {

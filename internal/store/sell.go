@@ -68,13 +68,14 @@ func openCounter(ctx context.Context, tx *tx, carts []restock.Cart) (*counter, e
 }
 
 func (c *counter) resolve(ctx context.Context, ref string) error {
-	if _, ok := c.ids[ref]; ok || c.problems[ref] != nil {
+	_, known := c.ids[ref]
+	if _, unknown := c.problems[ref]; known || unknown {
 		return nil
 	}
 	id, err := c.tx.productID(ctx, ref)
 	if restock.KindOf(err) == restock.NotFound {
 		c.problems[ref] = err
-		return nil //nolint:nilerr // it concerns only those who ask for it.
+		return nil // it concerns only those who ask for it
 	}
 	c.ids[ref] = id
 	return err

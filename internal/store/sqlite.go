@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
 	"github.com/restock/restock"
@@ -112,7 +113,7 @@ func (db *sqlite) view(ctx context.Context, fn func(context.Context, *tx) error)
 }
 
 func (s *Store) newTx(stmts statements) *tx {
-	return &tx{stmts: stmts, queue: s.queue, newID: s.newID, now: s.now().UTC()}
+	return &tx{stmts: stmts, queue: s.queue, newID: s.newID, now: s.now().UTC().Truncate(time.Microsecond)}
 }
 
 type snapshotStatements struct{ tx *sql.Tx }
