@@ -196,11 +196,16 @@ func (s *Store) Decisions(ctx context.Context, q restock.ListQuery) ([]restock.D
 		narrowBy(q, `d.id`, `d.product_id`, `CASE WHEN d.ordered THEN 'ordered' ELSE 'not ordered' END`))
 }
 
-// Sales lists sales with their lines, newest first.
+// saleHeads has a row per sale: what belongs to the whole stands on every line.
+const saleHeads = `SELECT s.sale_id, s.reference, s.currency, s.sold_at FROM sale_lines s`
+
+// Sales lists sales with their lines, newest first. The total is the sum of
+// the lines.
 func (s *Store) Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale, string, error) {
-	sales, next, err := page(ctx, s, `SELECT s.id, s.reference, s.total, s.currency, s.sold_at FROM sales s`, `s.id DESC`, q, scanSale,
+	sales, next, err := page(ctx, s, saleHeads, `s.sale_id DESC`, q, scanSale,
 		func(s restock.Sale) string { return s.ID.String() },
 		func(ctx context.Context, tx *tx, l *list) error {
+			l.and(`s.line = 0`)
 			if q.Reference != "" {
 				l.and(`s.reference = ?`, q.Reference)
 			}
@@ -209,10 +214,10 @@ func (s *Store) Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale,
 				if err != nil {
 					return err
 				}
-				l.and(`EXISTS (SELECT 1 FROM sale_lines l WHERE l.sale_id = s.id AND l.product_id = ?)`, id)
+				l.and(`EXISTS (SELECT 1 FROM sale_lines l WHERE l.sale_id = s.sale_id AND l.product_id = ?)`, id)
 			}
 			q.Product, q.State = "", ""
-			return narrowBy(q, `s.id`, ``, ``)(ctx, tx, l)
+			return narrowBy(q, `s.sale_id`, ``, ``)(ctx, tx, l)
 		})
 	if err != nil {
 		return nil, "", err
@@ -231,7 +236,7 @@ func (s *Store) Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale,
 func (s *Store) Sale(ctx context.Context, id restock.SaleID) (restock.Sale, error) {
 	var sale restock.Sale
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		found, err := collect(ctx, tx, `SELECT s.id, s.reference, s.total, s.currency, s.sold_at FROM sales s WHERE s.id = ?`, []any{id}, scanSale)
+		found, err := collect(ctx, tx, saleHeads+` WHERE s.sale_id = ? AND s.line = 0`, []any{id}, scanSale)
 		if err != nil {
 			return err
 		}
@@ -246,7 +251,7 @@ func (s *Store) Sale(ctx context.Context, id restock.SaleID) (restock.Sale, erro
 
 func scanSale(rows *sql.Rows) (restock.Sale, error) {
 	var s restock.Sale
-	err := rows.Scan(&s.ID, &s.Reference, &s.Total, &s.Currency, instant{&s.SoldAt})
+	err := rows.Scan(&s.ID, &s.Reference, &s.Currency, instant{&s.SoldAt})
 	return s, err
 }
 
@@ -259,6 +264,10 @@ func (t *tx) saleLines(ctx context.Context, sale *restock.Sale) error {
 			err := rows.Scan(&l.ProductID, &l.SKU, &l.Quantity, &l.UnitPrice, &l.Remaining)
 			return l, err
 		})
+	sale.Total = 0
+	for _, l := range sale.Lines {
+		sale.Total += l.UnitPrice * l.Quantity
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -21,11 +22,9 @@ func (s *Store) Sell(ctx context.Context, carts []restock.Cart) ([]restock.Outco
 		}
 		outcomes = make([]restock.Outcome, len(carts))
 		for i, cart := range carts {
-			if outcomes[i], err = c.serve(ctx, cart); err != nil {
-				return err
-			}
+			outcomes[i] = c.serve(cart)
 		}
-		return c.close(ctx)
+		return c.close(ctx, outcomes)
 	})
 	return outcomes, err
 }
@@ -81,20 +80,19 @@ func (c *counter) resolve(ctx context.Context, ref string) error {
 	return err
 }
 
-// serve decides one cart. The error is the database's; the buyer's is in the
-// outcome.
-func (c *counter) serve(ctx context.Context, cart restock.Cart) (restock.Outcome, error) {
-	asked, mistake := c.sum(cart)
-	if mistake != nil {
-		return restock.Outcome{Err: mistake}, nil //nolint:nilerr // it is the buyer's.
+// serve decides one cart.
+func (c *counter) serve(cart restock.Cart) restock.Outcome {
+	asked, err := c.sum(cart)
+	if err != nil {
+		return restock.Outcome{Err: err}
 	}
 	if short, ok := c.short(cart, asked); ok {
 		r := c.refused[short.id]
 		c.refused[short.id] = refusals{buyers: r.buyers + 1, units: r.units + short.Asked}
 		return restock.Outcome{Short: short.Shortage, Err: restock.Errorf(restock.OutOfStock, restock.CodeOutOfStock,
-			"%s: %d asked for, %d available", short.SKU, short.Asked, short.Available)}, nil
+			"%s: %d asked for, %d available", short.SKU, short.Asked, short.Available)}
 	}
-	return c.sell(ctx, cart)
+	return restock.Outcome{Sale: c.sell(cart)}
 }
 
 // sum adds up what a cart asks for of each product, so that the same product
@@ -140,51 +138,37 @@ func (c *counter) short(cart restock.Cart, asked map[restock.ProductID]int64) (s
 	return shortage{}, false
 }
 
-func (c *counter) sell(ctx context.Context, cart restock.Cart) (restock.Outcome, error) {
-	sale := restock.Sale{ID: c.tx.newID(), Reference: cart.Reference, SoldAt: c.tx.now}
-	for _, line := range cart.Lines {
+// sell takes a cart's pieces off the counter.
+func (c *counter) sell(cart restock.Cart) restock.Sale {
+	sale := restock.Sale{
+		ID: c.tx.newID(), Reference: cart.Reference, SoldAt: c.tx.now, Lines: make([]restock.SaleLine, len(cart.Lines)),
+	}
+	for i, line := range cart.Lines {
 		p := c.now[c.ids[line.Product]]
 		p.Stock.OnHand -= line.Quantity
 		c.now[p.ID] = p
 		sale.Currency = p.Currency
 		sale.Total += p.Price * line.Quantity
-		sale.Lines = append(sale.Lines, restock.SaleLine{
+		sale.Lines[i] = restock.SaleLine{
 			ProductID: p.ID, SKU: p.SKU, Quantity: line.Quantity, UnitPrice: p.Price, Remaining: p.Stock.Available(),
-		})
-	}
-	if err := c.tx.insertSale(ctx, sale); err != nil {
-		return restock.Outcome{}, err
-	}
-	for _, line := range sale.Lines {
-		p := c.now[line.ProductID]
-		p.Stock.OnHand = line.Remaining + p.Stock.Reserved
-		if err := c.tx.move(ctx, p, restock.MovementSale, -line.Quantity, sale.ID, ""); err != nil {
-			return restock.Outcome{}, err
 		}
 	}
-	return restock.Outcome{Sale: sale}, nil
+	return sale
 }
 
-func (t *tx) insertSale(ctx context.Context, sale restock.Sale) error {
-	if err := t.must(ctx, `INSERT INTO sales (id, reference, total, currency, sold_at) VALUES (?, ?, ?, ?, ?)`,
-		sale.ID, sale.Reference, sale.Total, sale.Currency, micros(sale.SoldAt)); err != nil {
+// close writes down what was sold, updates each product once, and counts the
+// refusals on the stockout, or where something was left but not enough, on the
+// product and day.
+func (c *counter) close(ctx context.Context, outcomes []restock.Outcome) error {
+	if err := c.tx.insertSales(ctx, outcomes); err != nil {
 		return err
 	}
-	for i, line := range sale.Lines {
-		if err := t.must(ctx, `INSERT INTO sale_lines (sale_id, line, product_id, quantity, unit_price, remaining)
-			VALUES (?, ?, ?, ?, ?, ?)`, sale.ID, i, line.ProductID, line.Quantity, line.UnitPrice, line.Remaining); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// close updates each product once, and counts the refusals on the stockout, or
-// where something was left but not enough, on the product and day.
-func (c *counter) close(ctx context.Context) error {
 	for id, before := range c.before {
 		after := c.now[id]
-		if after.Stock != before.Stock {
+		if sold := before.Stock.OnHand - after.Stock.OnHand; sold > 0 {
+			if err := c.tx.move(ctx, after, restock.MovementSale, -sold, nil, ""); err != nil {
+				return err
+			}
 			var err error
 			if after, err = c.tx.settle(ctx, before, after, false); err != nil {
 				return err
@@ -197,6 +181,43 @@ func (c *counter) close(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	insertSaleLine = `INSERT INTO sale_lines
+		(sale_id, line, product_id, quantity, unit_price, currency, remaining, reference, sold_at) VALUES `
+	saleLineValues = `(?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	saleLineArgs   = 9
+	// saleLinesMax is how many lines one statement inserts.
+	saleLinesMax = 64
+)
+
+// insertSales writes the lines of all sales with as few statements as there
+// can be: statements, not rows, are what costs.
+func (t *tx) insertSales(ctx context.Context, outcomes []restock.Outcome) error {
+	args := make([]any, 0, saleLinesMax*saleLineArgs)
+	flush := func() error {
+		n := len(args) / saleLineArgs
+		if n == 0 {
+			return nil
+		}
+		_, err := t.Exec(ctx, insertSaleLine+strings.Repeat(saleLineValues+`, `, n-1)+saleLineValues, args...)
+		args = args[:0]
+		return err
+	}
+	for _, o := range outcomes {
+		for i, l := range o.Sale.Lines {
+			args = append(args, o.Sale.ID, i, l.ProductID, l.Quantity, l.UnitPrice, o.Sale.Currency, l.Remaining,
+				o.Sale.Reference, micros(o.Sale.SoldAt))
+			if len(args) < saleLinesMax*saleLineArgs {
+				continue
+			}
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }
 
 func (t *tx) countRefusals(ctx context.Context, p restock.Product, r refusals) error {

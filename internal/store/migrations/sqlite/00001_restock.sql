@@ -60,35 +60,39 @@ CREATE TABLE products (
     created_at       INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE sales (
-    id        BLOB    NOT NULL PRIMARY KEY,
-    reference TEXT    NOT NULL,
-    total     INTEGER NOT NULL CHECK (total >= 0),
-    currency  TEXT    NOT NULL,
-    sold_at   INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX sales_reference ON sales (reference) WHERE reference <> '';
-
+-- What was sold, a row per line. What belongs to the sale as a whole stands on
+-- each of its lines: nearly every sale has one, and one row is what a sale at
+-- full speed can afford.
 CREATE TABLE sale_lines (
-    sale_id    BLOB    NOT NULL REFERENCES sales (id),
+    sale_id    BLOB    NOT NULL,
     line       INTEGER NOT NULL,
     product_id BLOB    NOT NULL REFERENCES products (id),
     quantity   INTEGER NOT NULL CHECK (quantity > 0),
     unit_price INTEGER NOT NULL CHECK (unit_price >= 0),
+    currency   TEXT    NOT NULL,
     -- What was available afterwards, as the buyer was told.
     remaining  INTEGER NOT NULL CHECK (remaining >= 0),
     returned   INTEGER NOT NULL DEFAULT 0 CHECK (returned >= 0 AND returned <= quantity),
+    reference  TEXT    NOT NULL,
+    sold_at    INTEGER NOT NULL,
     PRIMARY KEY (sale_id, line)
 ) WITHOUT ROWID;
+CREATE INDEX sale_lines_reference ON sale_lines (reference) WHERE reference <> '';
 
--- The ledger. Rows are only ever added.
+CREATE VIEW sales AS
+    SELECT sale_id AS id, MIN(reference) AS reference, SUM(quantity * unit_price) AS total, MIN(currency) AS currency,
+        MIN(sold_at) AS sold_at
+    FROM sale_lines GROUP BY sale_id;
+
+-- The ledger. Rows are only ever added, one for each change of on hand: sales
+-- that were committed together are one change, at the sold_at of their lines.
 CREATE TABLE movements (
     id            INTEGER PRIMARY KEY,
     product_id    BLOB    NOT NULL REFERENCES products (id),
     kind          TEXT    NOT NULL CHECK (kind IN ('opening', 'sale', 'receipt', 'adjustment', 'return')),
     quantity      INTEGER NOT NULL,
     on_hand_after INTEGER NOT NULL CHECK (on_hand_after >= 0),
-    reference     BLOB, -- the sale or receipt that caused it
+    reference     BLOB, -- the receipt that caused it, or another single cause
     note          TEXT    NOT NULL DEFAULT '',
     at            INTEGER NOT NULL
 );
