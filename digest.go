@@ -12,6 +12,7 @@ const (
 	ProblemOrderLate   ProblemKind = "order_overdue"
 	ProblemAwaiting    ProblemKind = "order_awaiting_approval"
 	ProblemReceiptHeld ProblemKind = "receipt_held"
+	ProblemRefusals    ProblemKind = "refusals"
 )
 
 // Problem is one thing that operations must know of.

@@ -35,6 +35,8 @@ const (
 	CodeUnauthorized   Code = "unauthorized"
 	CodeTooLarge       Code = "too_large"
 	CodeUnavailable    Code = "unavailable"
+	CodeKeyReused      Code = "key_reused"   // an Idempotency-Key came with another body
+	CodeRateLimited    Code = "rate_limited" // too many requests of one caller
 )
 
 // Error is the one error that crosses from one room to another with a meaning.

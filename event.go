@@ -5,7 +5,7 @@ import "time"
 // EventType names an event, in the past tense or as a state that began.
 type EventType string
 
-// The events, and in queues.go where each goes.
+// The events; Queue says where each goes.
 const (
 	StockLow      EventType = "stock.low"      // the position fell to the reorder point
 	StockOut      EventType = "stock.out"      // available reached 0

@@ -26,6 +26,9 @@ type (
 	DecisionID      = ID[Decision]
 	DigestID        = ID[Digest]
 	EventID         = ID[Event]
+	ReservationID   = ID[Reservation]
+	ReturnID        = ID[Return]
+	AdjustmentID    = ID[Adjustment]
 )
 
 // ParseID reads the 36-character form. The error is of kind Invalid.

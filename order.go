@@ -2,8 +2,8 @@ package restock
 
 import "time"
 
-// OrderState is where a replenishment order stands. An order closes once, as
-// received, closed short, or rejected by a person.
+// OrderState is where a replenishment order stands. An order closes once,
+// as received or as closed short.
 type OrderState string
 
 // The states of an order. All but the closed ones block the product's slot and

@@ -13,11 +13,14 @@ type Line struct {
 type Cart struct {
 	Lines     []Line
 	Reference string // the shop's own id of the purchase; optional
+	Key       Key    // makes a repeat harmless; optional
 }
 
 // Outcome is what became of one cart: a sale, or the reason why not.
 type Outcome struct {
 	Sale Sale
+	// New is false for a sale that was made before, under the same key.
+	New bool
 	// Err is nil for a sale, else of kind OutOfStock, NotFound or Invalid.
 	Err error
 	// Short is, for OutOfStock, the first product of which there was not enough.
@@ -49,4 +52,5 @@ type SaleLine struct {
 	UnitPrice int64     `json:"unit_price"`
 	// Remaining is what was available after the sale, as the buyer was told.
 	Remaining int64 `json:"remaining"`
+	Returned  int64 `json:"returned,omitempty"`
 }

@@ -9,8 +9,9 @@ type Stockout struct {
 	OpenedAt time.Time  `json:"opened_at"`
 	ClosedAt time.Time  `json:"closed_at,omitzero"`
 	// RefusedBuyers and RefusedUnits count the purchases turned away meanwhile.
-	RefusedBuyers int64 `json:"refused_buyers"`
-	RefusedUnits  int64 `json:"refused_units"`
+	RefusedBuyers int64     `json:"refused_buyers"`
+	RefusedUnits  int64     `json:"refused_units"`
+	FirstRefused  time.Time `json:"first_refused_at,omitzero"`
 }
 
 // AdHoldState is how far the conversation with the ad manager has come.

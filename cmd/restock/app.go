@@ -168,7 +168,9 @@ func (a *app) furnish(ctx context.Context) error {
 		return err
 	}
 	domain := domainOf(a.cfg.MailFrom)
-	a.shop = sales.New(a.store, sales.Config{Logger: a.log, RefusedStatus: a.cfg.RefusedStatus})
+	if a.shop, err = a.openShop(strings.TrimSpace(token)); err != nil {
+		return err
+	}
 	a.replenisher = replenish.New(a.store, factory.NewClient(factory.Config{}), replenish.Config{
 		Logger: a.log, PublicURL: a.publicURL(), Keys: keys, SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow,
 	})
@@ -176,11 +178,37 @@ func (a *app) furnish(ctx context.Context) error {
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 	})
 	a.office = ops.New(officeStore{a.store}, a.store.Queue(), sender, ops.Config{
-		Logger: a.log, Token: strings.TrimSpace(token), TokenHint: a.cfg.tokenPath(),
+		Logger: a.log, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
-		MailNote: a.cfg.mailNote(), Version: version, AlertGap: a.cfg.AlertGap, Retention: a.cfg.Retention,
+		MailNote: a.cfg.mailNote(), Version: version, AlertGap: a.cfg.AlertGap,
+		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
 	})
 	return nil
+}
+
+func (a *app) openShop(operatorToken string) (*sales.Shop, error) {
+	proxies, err := parseNets("--trusted-proxies", a.cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	salesToken := ""
+	if a.cfg.SalesTokenFile != "" {
+		if salesToken, err = readSecret(a.cfg.SalesTokenFile, nil); err != nil {
+			return nil, fmt.Errorf("the sales token: %w", err)
+		}
+		if salesToken = strings.TrimSpace(salesToken); salesToken == "" {
+			return nil, fmt.Errorf("the sales token: %s is empty", a.cfg.SalesTokenFile)
+		}
+	}
+	return sales.New(a.store, sales.Config{
+		Logger: a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
+		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
+		SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+	}), nil
+}
+
+func tokenHint(path string) string {
+	return "The operator's token is in the server's file " + path + "."
 }
 
 // mailNote says that nobody receives mails that are only written to files.

@@ -112,7 +112,7 @@ func demoSettings(dir, catalog string) settings {
 		Listen: "127.0.0.1:0", Data: dir, Catalog: catalog, Queue: "db:", Mail: "file:", Roles: []string{allRoles},
 		MailFrom: "restock@donut.example", OperationsEmail: "operations@donut.example", Timezone: "Asia/Seoul",
 		RefusedStatus: http.StatusConflict, CallbackWindow: time.Minute, SweepInterval: time.Second,
-		RetryBase: demoRetryBase, AlertGap: demoAlertGap, Retention: time.Hour,
+		RetryBase: demoRetryBase, AlertGap: demoAlertGap, Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
 	}
 }
 

@@ -28,7 +28,7 @@ Example:
 
 func (f *factoryCommand) Run(c *console) error {
 	log := slog.New(slog.NewTextHandler(c.errOut, nil))
-	nets, err := parseNets(f.CallbackNets)
+	nets, err := parseNets("--callback-nets", f.CallbackNets)
 	if err != nil {
 		return err
 	}
@@ -44,12 +44,12 @@ func (f *factoryCommand) Run(c *console) error {
 	return group.Wait()
 }
 
-func parseNets(texts []string) ([]netip.Prefix, error) {
+func parseNets(flag string, texts []string) ([]netip.Prefix, error) {
 	var nets []netip.Prefix
 	for _, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--callback-nets: %q must be a network such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("%s: %q must be a network such as 10.0.0.0/8", flag, text)
 		}
 		nets = append(nets, prefix)
 	}

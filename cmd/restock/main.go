@@ -38,6 +38,7 @@ type commands struct {
 	Catalog   catalogCommand   `cmd:"" help:"Factories, advertisements, products and their policies."`
 	Status    statusCommand    `cmd:"" help:"What is going on, in one screen."`
 	Products  productsCommand  `cmd:"" help:"Products and their stock."`
+	Stock     stockCommand     `cmd:"" help:"Change stock by hand: adjust, or book a stocktake."`
 	Sales     salesCommand     `cmd:"" help:"What was sold."`
 	Orders    ordersCommand    `cmd:"" help:"Replenishment orders, their attempts and why they were made."`
 	Receipts  receiptsCommand  `cmd:"" help:"What the factories reported."`

@@ -26,7 +26,8 @@ func roles() []role {
 		{
 			name:   "sales",
 			public: func(a *app, mux *http.ServeMux) { a.shop.Register(mux) },
-			run:    func(a *app) []func(context.Context) error { return runs(a.shop.Run) },
+			admin:  func(a *app, mux *http.ServeMux) { a.shop.RegisterBackend(mux) },
+			run:    func(a *app) []func(context.Context) error { return runs(a.shop.Run, a.shop.RunExpiry) },
 		},
 		{
 			name: "replenish",

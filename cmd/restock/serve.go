@@ -46,7 +46,10 @@ func (a *app) greet(c *console) {
 
 // mailHost is a mail URL without its password.
 func mailHost(raw string) string {
-	scheme, rest, _ := strings.Cut(raw, "//")
+	scheme, rest, ok := strings.Cut(raw, "//")
+	if !ok {
+		return raw
+	}
 	if _, host, ok := strings.Cut(rest, "@"); ok {
 		rest = host
 	}

@@ -45,9 +45,18 @@ type settings struct {
 	RetryBase      time.Duration `default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
 	AlertGap       time.Duration `default:"1m" help:"The least time between two mails to operations."`
 	Retention      time.Duration `default:"168h" help:"How long handled messages are kept."`
+	KeyRetention   time.Duration `default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
+
+	CheckoutRate   float64  `placeholder:"N" help:"Checkouts a second that one client address may send; any number when left out."`
+	TrustedProxies []string `placeholder:"CIDR" help:"Proxies whose X-Forwarded-For tells the client's address."`
+	CORSOrigins    []string `name:"cors-origins" default:"*" help:"Browser pages that may call the product page and the checkout."`
+	SalesTokenFile string   `type:"path" placeholder:"FILE" help:"When given, a checkout needs this token: then only the shop's backend sells."`
 
 	LogLevel slog.Level `default:"info" help:"debug, info, warn or error."`
 }
+
+// keyRetentionMin is the least time that a repeated request is known.
+const keyRetentionMin = 24 * time.Hour
 
 // The files of the data folder.
 const (
@@ -116,6 +125,15 @@ func (s *settings) check() error {
 		if d <= 0 {
 			mistake("%s: must be above 0", flag)
 		}
+	}
+	if s.KeyRetention < keyRetentionMin {
+		mistake("--key-retention: must be at least %s: a buyer may repeat a request that long", keyRetentionMin)
+	}
+	if s.CheckoutRate < 0 {
+		mistake("--checkout-rate: must not be below 0")
+	}
+	if _, err := parseNets("--trusted-proxies", s.TrustedProxies); err != nil {
+		mistakes = append(mistakes, err)
 	}
 	mistakes = append(mistakes, s.checkAddresses()...)
 	return errors.Join(mistakes...)

@@ -36,20 +36,28 @@ func (o *Office) RunAlerts(ctx context.Context) error {
 	}
 }
 
-// RunPurge removes handled messages that are older than the retention.
+// RunPurge removes handled messages and idempotency keys that are older than
+// their retention.
 func (o *Office) RunPurge(ctx context.Context) error {
 	for {
-		for {
-			n, err := o.dead.Purge(ctx, o.cfg.Now().Add(-o.cfg.Retention), purgeSlice)
-			if err != nil && ctx.Err() == nil {
-				o.log.ErrorContext(ctx, "handled messages could not be removed; trying again", keyError, err)
-			}
-			if err != nil || n < purgeSlice {
-				break
-			}
-		}
+		now := o.cfg.Now()
+		o.purge(ctx, "handled messages", now.Add(-o.cfg.Retention), o.dead.Purge)
+		o.purge(ctx, "idempotency keys", now.Add(-o.cfg.KeyRetention), o.store.PurgeKeys)
 		if !sleep(ctx, purgeInterval) {
 			return nil
+		}
+	}
+}
+
+// purge removes what is old, slice by slice, so that sales go on in between.
+func (o *Office) purge(ctx context.Context, what string, before time.Time, remove func(context.Context, time.Time, int) (int, error)) {
+	for {
+		n, err := remove(ctx, before, purgeSlice)
+		if err != nil && ctx.Err() == nil {
+			o.log.ErrorContext(ctx, "old rows could not be removed; trying again", "what", what, keyError, err)
+		}
+		if err != nil || n < purgeSlice {
+			return
 		}
 	}
 }
@@ -122,6 +130,8 @@ func title(k restock.ProblemKind) string {
 		return "order awaits approval"
 	case restock.ProblemReceiptHeld:
 		return "receipt held"
+	case restock.ProblemRefusals:
+		return "buyers refused, though something is left"
 	}
 	return string(k)
 }
@@ -133,6 +143,8 @@ func look(p restock.Problem) string {
 		return "restock dead show " + p.ID
 	case restock.ProblemReceiptHeld:
 		return "restock receipts show " + p.ID
+	case restock.ProblemRefusals:
+		return "restock products show " + string(p.SKU)
 	case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemAwaiting:
 	}
 	return "restock orders show " + p.ID

@@ -42,6 +42,10 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("GET /v1/receipts", list(a, a.store.Receipts))
 	mux.HandleFunc("GET /v1/receipts/{id}", show(a, "id", byID(a.receipt)))
 	mux.HandleFunc("GET /v1/stockouts", list(a, a.store.Stockouts))
+	mux.HandleFunc("GET /v1/refusals", list(a, a.store.Refusals))
+	mux.HandleFunc("GET /v1/reservations", list(a, a.store.Reservations))
+	mux.HandleFunc("GET /v1/adjustments", list(a, a.store.Adjustments))
+	mux.HandleFunc("POST /v1/adjustments", a.adjust)
 	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
 	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
 	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)
@@ -51,7 +55,7 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
 	})
-	return web.RequireBearer(a.cfg.Token, a.cfg.TokenHint, web.Headers(mux))
+	return web.RequireBearer(mux, a.cfg.TokenHint, a.cfg.Token)
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {

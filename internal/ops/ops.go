@@ -30,6 +30,13 @@ type Store interface {
 	Decisions(ctx context.Context, q restock.ListQuery) ([]restock.Decision, string, error)
 	Sale(ctx context.Context, id restock.SaleID) (restock.Sale, error)
 	Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale, string, error)
+	Reservations(ctx context.Context, q restock.ListQuery) ([]restock.Reservation, string, error)
+	Refusals(ctx context.Context, q restock.ListQuery) ([]restock.Refusals, string, error)
+	Adjustments(ctx context.Context, q restock.ListQuery) ([]restock.Adjustment, string, error)
+	// Adjust changes on hand by hand.
+	Adjust(ctx context.Context, request restock.AdjustmentRequest, key restock.Key) (restock.Adjustment, error)
+	// PurgeKeys forgets idempotency keys that are older than a time.
+	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
 	Status(ctx context.Context) (restock.Status, error)
 	Verify(ctx context.Context) ([]restock.Check, error)
 	// ApplyCatalog and ExportCatalog change and show what is sold.
@@ -57,6 +64,7 @@ const (
 	DefaultAlertInterval = time.Second
 	DefaultAlertGap      = time.Minute
 	DefaultRetention     = 7 * 24 * time.Hour
+	DefaultKeyRetention  = 48 * time.Hour
 )
 
 // Config adjusts the operator's side.
@@ -75,9 +83,10 @@ type Config struct {
 	// AlertInterval is how often problems are looked for, and AlertGap the least
 	// time between two mails about new ones.
 	AlertInterval, AlertGap time.Duration
-	// Retention is how long handled messages are kept.
-	Retention time.Duration
-	Now       func() time.Time
+	// Retention is how long handled messages are kept, and KeyRetention how long
+	// an Idempotency-Key is remembered.
+	Retention, KeyRetention time.Duration
+	Now                     func() time.Time
 }
 
 // Office is the operator's side.
@@ -105,6 +114,9 @@ func New(store Store, dead DeadLetters, sender mail.Sender, cfg Config) *Office 
 	}
 	if cfg.Retention == 0 {
 		cfg.Retention = DefaultRetention
+	}
+	if cfg.KeyRetention == 0 {
+		cfg.KeyRetention = DefaultKeyRetention
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

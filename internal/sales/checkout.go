@@ -59,7 +59,7 @@ func (s *Shop) refused(w http.ResponseWriter, r *http.Request, o restock.Outcome
 	if language == restock.English {
 		message = "Purchase failed! Remaining stock: %d"
 	}
-	web.WriteJSON(w, s.refusedStatus, struct {
+	web.WriteJSON(w, s.cfg.RefusedStatus, struct {
 		Message   string       `json:"message"`
 		Code      restock.Code `json:"code"`
 		SKU       restock.SKU  `json:"sku"`
@@ -72,7 +72,12 @@ func readCart(w http.ResponseWriter, r *http.Request) (restock.Cart, error) {
 	if err != nil {
 		return restock.Cart{}, err
 	}
-	return parseCart(body)
+	cart, err := parseCart(body)
+	if err != nil {
+		return cart, err
+	}
+	cart.Key, err = web.IdempotencyKey(r, "POST /checkout", body)
+	return cart, err
 }
 
 // item is one line of a checkout's body. What is left out is nil.

@@ -10,6 +10,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"time"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/web"
@@ -21,6 +23,15 @@ type Store interface {
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	// Sell decides carts in order, in one transaction.
 	Sell(ctx context.Context, carts []restock.Cart) ([]restock.Outcome, error)
+	// Reserve, ConfirmReservation and ReleaseReservation are for shops that take
+	// payment in between; ExpireReservations ends what was left.
+	Reserve(ctx context.Context, cart restock.Cart, ttl time.Duration) (restock.Reservation, error)
+	Reservation(ctx context.Context, id restock.ReservationID) (restock.Reservation, error)
+	ConfirmReservation(ctx context.Context, id restock.ReservationID) (restock.Sale, error)
+	ReleaseReservation(ctx context.Context, id restock.ReservationID) (restock.Reservation, error)
+	ExpireReservations(ctx context.Context, limit int) (int, error)
+	// ReturnSale books goods of a sale back into stock.
+	ReturnSale(ctx context.Context, id restock.SaleID, lines []restock.Line, reason string, key restock.Key) (restock.Return, error)
 }
 
 // Config adjusts the shop; the zero Config works.
@@ -29,14 +40,24 @@ type Config struct {
 	// RefusedStatus is the HTTP status of a purchase refused for lack of stock;
 	// 409. Clients that cannot change may need 200.
 	RefusedStatus int
+	// SalesToken, when there is one, must come with every checkout: then only
+	// the shop's own backend sells. OperatorToken opens the routes under /v1 too.
+	SalesToken, OperatorToken string
+	// TokenHint says in a refusal where a token is to be found.
+	TokenHint string
+	// CORSOrigins may read answers from browser pages; "*" is every page.
+	CORSOrigins []string
+	// CheckoutRate is how many checkouts a second one client address may send; 0
+	// is any number. Behind TrustedProxies the address is the one they saw.
+	CheckoutRate   float64
+	TrustedProxies []netip.Prefix
 }
 
 // Shop serves buyers.
 type Shop struct {
-	store         Store
-	till          *till
-	log           *slog.Logger
-	refusedStatus int
+	store Store
+	till  *till
+	cfg   Config
 }
 
 // New makes a shop on a store.
@@ -47,13 +68,22 @@ func New(store Store, cfg Config) *Shop {
 	if cfg.RefusedStatus == 0 {
 		cfg.RefusedStatus = http.StatusConflict
 	}
-	return &Shop{store: store, till: newTill(store), log: cfg.Logger, refusedStatus: cfg.RefusedStatus}
+	return &Shop{store: store, till: newTill(store), cfg: cfg}
 }
 
-// Register adds the routes of the shop.
+// Register adds the routes for buyers.
 func (s *Shop) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /product/{product}", s.product)
-	mux.HandleFunc("POST /checkout", s.checkout)
+	product := web.CORS(s.cfg.CORSOrigins, "GET", http.HandlerFunc(s.product))
+	mux.Handle("GET /product/{product}", product)
+	mux.Handle("OPTIONS /product/{product}", product)
+	var checkout http.Handler = http.HandlerFunc(s.checkout)
+	if s.cfg.SalesToken != "" {
+		checkout = web.RequireBearer(checkout, s.cfg.TokenHint, s.cfg.SalesToken)
+	}
+	checkout = web.RateLimit(s.cfg.CheckoutRate, s.cfg.TrustedProxies, checkout)
+	checkout = web.CORS(s.cfg.CORSOrigins, "POST", checkout)
+	mux.Handle("POST /checkout", checkout)
+	mux.Handle("OPTIONS /checkout", checkout)
 }
 
 // Run works the till until ctx ends; then it serves who is already waiting.
@@ -81,5 +111,5 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 // fail answers an error of a seed route. An unknown product is a bad request
 // there, not a missing page.
 func (s *Shop) fail(w http.ResponseWriter, r *http.Request, err error) {
-	web.SeedError(w, r, s.log, web.SeedUnknownProduct(err), "")
+	web.SeedError(w, r, s.cfg.Logger, web.SeedUnknownProduct(err), "")
 }

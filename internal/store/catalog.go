@@ -22,7 +22,7 @@ const (
 
 // productsPerAct is how many products of a catalogue go into one transaction,
 // so that a large one never keeps a buyer waiting.
-const productsPerAct = 200
+const productsPerAct = 25
 
 // ApplyCatalog brings factories, advertisements, products and settings in
 // line with a filled and checked catalogue. What the catalogue does not name
@@ -46,7 +46,9 @@ func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyM
 		} else {
 			err = s.update(ctx, background, run)
 		}
-		changes = append(changes, found...)
+		if err == nil { // what failed was undone
+			changes = append(changes, found...)
+		}
 		return err
 	}
 	if err := apply(func(ctx context.Context, a *applier) error { return a.partners(ctx) }); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,6 +95,12 @@ func problemSources() []problemSource {
 			restock.ProblemReceiptHeld, "receipts", `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
 			`SELECT t.id, COALESCE(p.sku, ''), 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
 				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,
+		},
+		{
+			restock.ProblemRefusals, "refusals", `t.buyers >= ` + strconv.Itoa(restock.RefusalsTold),
+			`SELECT t.product_id, p.sku, t.buyers || ' buyers of ' || t.units || ' pieces were turned away on ' || t.day
+				|| ' though something is left: never enough', COALESCE(t.first_at, 0)
+				FROM refusals t JOIN products p ON p.id = t.product_id`,
 		},
 	}
 }

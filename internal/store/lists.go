@@ -30,10 +30,16 @@ func (l *list) sql(order string, limit int) (string, []any) {
 	return query + ` ORDER BY ` + order + ` LIMIT ?`, append(l.args, limit+1)
 }
 
+// listLimit is the length of a page when a query does not say.
+const listLimit = 100
+
 // page reads a list. narrow adds the conditions that need a look-up.
 func page[T any](ctx context.Context, s *Store, query, order string, q restock.ListQuery, scan func(*sql.Rows) (T, error),
 	key func(T) string, narrow func(context.Context, *tx, *list) error,
 ) ([]T, string, error) {
+	if q.Limit <= 0 {
+		q.Limit = listLimit
+	}
 	var items []T
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		l := &list{query: query}
@@ -150,14 +156,35 @@ func (s *Store) Receipt(ctx context.Context, id restock.ReceiptID) (restock.Rece
 // Stockouts lists stockouts, newest first. The states are open and closed.
 func (s *Store) Stockouts(ctx context.Context, q restock.ListQuery) ([]restock.Stockout, string, error) {
 	state := `CASE WHEN s.closed_at IS NULL THEN 'open' ELSE 'closed' END`
-	return page(ctx, s, `SELECT s.id, p.sku, s.opened_at, s.closed_at, s.refused_buyers, s.refused_units
+	return page(ctx, s, `SELECT s.id, p.sku, s.opened_at, s.closed_at, s.refused_buyers, s.refused_units, s.first_refused_at
 		FROM stockouts s JOIN products p ON p.id = s.product_id`, `s.id DESC`, q,
 		func(rows *sql.Rows) (restock.Stockout, error) {
 			var o restock.Stockout
-			err := rows.Scan(&o.ID, &o.SKU, instant{&o.OpenedAt}, instant{&o.ClosedAt}, &o.RefusedBuyers, &o.RefusedUnits)
+			err := rows.Scan(&o.ID, &o.SKU, instant{&o.OpenedAt}, instant{&o.ClosedAt}, &o.RefusedBuyers, &o.RefusedUnits, instant{&o.FirstRefused})
 			return o, err
 		},
 		func(o restock.Stockout) string { return o.ID.String() }, narrowBy(q, `s.id`, `s.product_id`, state))
+}
+
+// Refusals lists who was turned away while something was left, newest day
+// first. It is cut to the limit and has no pages.
+func (s *Store) Refusals(ctx context.Context, q restock.ListQuery) ([]restock.Refusals, string, error) {
+	var all []restock.Refusals
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		l := &list{query: `SELECT p.sku, r.day, r.buyers, r.units, r.first_at FROM refusals r JOIN products p ON p.id = r.product_id`}
+		if err := narrowProduct(ctx, tx, l, q, `r.product_id`); err != nil {
+			return err
+		}
+		query, args := l.sql(`r.day DESC, r.buyers DESC`, q.Limit-1)
+		var err error
+		all, err = collect(ctx, tx, query, args, func(rows *sql.Rows) (restock.Refusals, error) {
+			var r restock.Refusals
+			err := rows.Scan(&r.SKU, &r.Day, &r.Buyers, &r.Units, instant{&r.FirstAt})
+			return r, err
+		})
+		return err
+	})
+	return all, "", err
 }
 
 // Movements lists the ledger, newest first.
@@ -236,17 +263,22 @@ func (s *Store) Sales(ctx context.Context, q restock.ListQuery) ([]restock.Sale,
 func (s *Store) Sale(ctx context.Context, id restock.SaleID) (restock.Sale, error) {
 	var sale restock.Sale
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		found, err := collect(ctx, tx, saleHeads+` WHERE s.sale_id = ? AND s.line = 0`, []any{id}, scanSale)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no sale %s; `restock sales list` shows all", id)
-		}
-		sale = found[0]
-		return tx.saleLines(ctx, &sale)
+		var err error
+		sale, err = tx.sale(ctx, id)
+		return err
 	})
 	return sale, err
+}
+
+func (t *tx) sale(ctx context.Context, id restock.SaleID) (restock.Sale, error) {
+	found, err := collect(ctx, t, saleHeads+` WHERE s.sale_id = ? AND s.line = 0`, []any{id}, scanSale)
+	if err != nil {
+		return restock.Sale{}, err
+	}
+	if len(found) == 0 {
+		return restock.Sale{}, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no sale %s; `restock sales list` shows all", id)
+	}
+	return found[0], t.saleLines(ctx, &found[0])
 }
 
 func scanSale(rows *sql.Rows) (restock.Sale, error) {
@@ -257,11 +289,11 @@ func scanSale(rows *sql.Rows) (restock.Sale, error) {
 
 func (t *tx) saleLines(ctx context.Context, sale *restock.Sale) error {
 	var err error
-	sale.Lines, err = collect(ctx, t, `SELECT l.product_id, p.sku, l.quantity, l.unit_price, l.remaining
+	sale.Lines, err = collect(ctx, t, `SELECT l.product_id, p.sku, l.quantity, l.unit_price, l.remaining, l.returned
 		FROM sale_lines l JOIN products p ON p.id = l.product_id WHERE l.sale_id = ? ORDER BY l.line`, []any{sale.ID},
 		func(rows *sql.Rows) (restock.SaleLine, error) {
 			var l restock.SaleLine
-			err := rows.Scan(&l.ProductID, &l.SKU, &l.Quantity, &l.UnitPrice, &l.Remaining)
+			err := rows.Scan(&l.ProductID, &l.SKU, &l.Quantity, &l.UnitPrice, &l.Remaining, &l.Returned)
 			return l, err
 		})
 	sale.Total = 0

@@ -176,8 +176,10 @@ func (t *tx) advanceOrder(ctx context.Context, a restock.Attempt, answer restock
 	if state == restock.OrderAccepted || state == restock.OrderUnknown {
 		expected = a.SentAt.Add(a.Factory.LeadTime)
 	}
-	n, err := t.Exec(ctx, `UPDATE replenishment_orders SET state = ?, due_at = ?, expected_at = ?, held_reason = ?, told_in = NULL
-		WHERE id = ? AND state = 'sending'`, string(state), orNow(due, t.now), micros(expected), held, a.OrderID)
+	// What operations were told of the order stays told, unless it is held now.
+	n, err := t.Exec(ctx, `UPDATE replenishment_orders SET state = ?, due_at = ?, expected_at = ?, held_reason = ?,
+			told_in = CASE WHEN ? = 'held' THEN NULL ELSE told_in END
+		WHERE id = ? AND state = 'sending'`, string(state), orNow(due, t.now), micros(expected), held, string(state), a.OrderID)
 	if err != nil || n == 0 || state != restock.OrderHeld {
 		t.ordersReady = state == restock.OrderPlanned
 		return err

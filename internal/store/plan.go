@@ -28,6 +28,9 @@ func (s *Store) Plan(ctx context.Context, id restock.ProductID, decide func(rest
 		decision.OnHand, decision.Reserved, decision.OnOrder = p.Stock.OnHand, p.Stock.Reserved, p.Stock.OnOrder
 		decision.ReorderPoint = p.Policy.ReorderPoint
 		if decision.Order {
+			if slot >= p.Policy.OpenOrdersMax {
+				return restock.Errorf(restock.Conflict, restock.CodeConflict, "%s has %d open orders, and no slot for another", p.SKU, len(open))
+			}
 			if decision.OrderID, err = tx.insertOrder(ctx, p, slot, decision); err != nil {
 				return err
 			}

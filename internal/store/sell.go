@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ func (s *Store) Sell(ctx context.Context, carts []restock.Cart) ([]restock.Outco
 		}
 		outcomes = make([]restock.Outcome, len(carts))
 		for i, cart := range carts {
-			outcomes[i] = c.serve(cart)
+			if outcomes[i], err = c.serve(ctx, cart); err != nil {
+				return err
+			}
 		}
 		return c.close(ctx, outcomes)
 	})
@@ -38,6 +41,14 @@ type counter struct {
 	before   map[restock.ProductID]restock.Product
 	now      map[restock.ProductID]restock.Product
 	refused  map[restock.ProductID]refusals
+	done     map[string]effect // under the keys of these carts, before
+	sold     map[string]keyed  // under them, in this group
+}
+
+// keyed is a sale of this group and the key that it was made under.
+type keyed struct {
+	key  restock.Key
+	sale restock.Sale
 }
 
 type refusals struct{ buyers, units int64 }
@@ -45,7 +56,7 @@ type refusals struct{ buyers, units int64 }
 func openCounter(ctx context.Context, tx *tx, carts []restock.Cart) (*counter, error) {
 	c := &counter{
 		tx: tx, ids: map[string]restock.ProductID{}, problems: map[string]error{},
-		now: map[restock.ProductID]restock.Product{}, refused: map[restock.ProductID]refusals{},
+		now: map[restock.ProductID]restock.Product{}, refused: map[restock.ProductID]refusals{}, sold: map[string]keyed{},
 	}
 	for _, cart := range carts {
 		for _, line := range cart.Lines {
@@ -54,16 +65,14 @@ func openCounter(ctx context.Context, tx *tx, carts []restock.Cart) (*counter, e
 			}
 		}
 	}
-	ids := make([]restock.ProductID, 0, len(c.ids))
-	for _, id := range c.ids {
-		ids = append(ids, id)
-	}
 	var err error
-	if c.before, err = tx.lock(ctx, ids...); err != nil {
+	if c.before, err = tx.lock(ctx, slices.Collect(maps.Values(c.ids))...); err != nil {
 		return nil, err
 	}
 	maps.Copy(c.now, c.before)
-	return c, nil
+	// The keys come after the products: that is the order of all locks.
+	c.done, err = tx.effects(ctx, keysOf(carts))
+	return c, err
 }
 
 func (c *counter) resolve(ctx context.Context, ref string) error {
@@ -80,19 +89,72 @@ func (c *counter) resolve(ctx context.Context, ref string) error {
 	return err
 }
 
-// serve decides one cart.
-func (c *counter) serve(cart restock.Cart) restock.Outcome {
+func keysOf(carts []restock.Cart) []restock.Key {
+	var keys []restock.Key
+	for _, cart := range carts {
+		if cart.Key.Name != "" {
+			keys = append(keys, cart.Key)
+		}
+	}
+	return keys
+}
+
+// serve decides one cart. The error is the database's; the buyer's is in the
+// outcome.
+func (c *counter) serve(ctx context.Context, cart restock.Cart) (restock.Outcome, error) {
+	if cart.Key.Name != "" {
+		if o, again, err := c.again(ctx, cart.Key); again || err != nil {
+			return o, err
+		}
+	}
+	if o := c.refuse(cart); o.Err != nil {
+		return o, nil //nolint:nilerr // it is the buyer's error.
+	}
+	sale := c.sell(cart)
+	if cart.Key.Name != "" {
+		c.sold[cart.Key.Name] = keyed{cart.Key, sale}
+	}
+	return restock.Outcome{Sale: sale, New: true}, nil
+}
+
+// again gives the sale that was made under a key before, in this group or long
+// ago, and reports whether there was one.
+func (c *counter) again(ctx context.Context, key restock.Key) (restock.Outcome, bool, error) {
+	if s, ok := c.sold[key.Name]; ok {
+		if s.key.Hash != key.Hash {
+			return restock.Outcome{Err: errKeyReused(key)}, true, nil
+		}
+		return restock.Outcome{Sale: s.sale}, true, nil
+	}
+	e, ok := c.done[key.Name]
+	if !ok {
+		return restock.Outcome{}, false, nil
+	}
+	if e.key.Hash != key.Hash {
+		return restock.Outcome{Err: errKeyReused(key)}, true, nil
+	}
+	sale, err := c.tx.sale(ctx, e.made)
+	for i := range sale.Lines {
+		sale.Lines[i].Returned = 0 // the answer of that time
+	}
+	return restock.Outcome{Sale: sale}, true, err
+}
+
+// refuse says why a cart cannot be had; Err is nil when it can. Who is refused
+// for lack of stock is counted.
+func (c *counter) refuse(cart restock.Cart) restock.Outcome {
 	asked, err := c.sum(cart)
 	if err != nil {
 		return restock.Outcome{Err: err}
 	}
-	if short, ok := c.short(cart, asked); ok {
-		r := c.refused[short.id]
-		c.refused[short.id] = refusals{buyers: r.buyers + 1, units: r.units + short.Asked}
-		return restock.Outcome{Short: short.Shortage, Err: restock.Errorf(restock.OutOfStock, restock.CodeOutOfStock,
-			"%s: %d asked for, %d available", short.SKU, short.Asked, short.Available)}
+	short, ok := c.short(cart, asked)
+	if !ok {
+		return restock.Outcome{}
 	}
-	return restock.Outcome{Sale: c.sell(cart)}
+	r := c.refused[short.id]
+	c.refused[short.id] = refusals{buyers: r.buyers + 1, units: r.units + short.Asked}
+	return restock.Outcome{Short: short.Shortage, Err: restock.Errorf(restock.OutOfStock, restock.CodeOutOfStock,
+		"%s: %d asked for, %d available", short.SKU, short.Asked, short.Available)}
 }
 
 // sum adds up what a cart asks for of each product, so that the same product
@@ -163,12 +225,21 @@ func (c *counter) close(ctx context.Context, outcomes []restock.Outcome) error {
 	if err := c.tx.insertSales(ctx, outcomes); err != nil {
 		return err
 	}
+	made := make([]effect, 0, len(c.sold))
+	for _, s := range c.sold {
+		made = append(made, effect{s.key, s.sale.ID})
+	}
+	if err := c.tx.remember(ctx, made); err != nil {
+		return err
+	}
 	for id, before := range c.before {
 		after := c.now[id]
 		if sold := before.Stock.OnHand - after.Stock.OnHand; sold > 0 {
 			if err := c.tx.move(ctx, after, restock.MovementSale, -sold, nil, ""); err != nil {
 				return err
 			}
+		}
+		if after.Stock != before.Stock {
 			var err error
 			if after, err = c.tx.settle(ctx, before, after, false); err != nil {
 				return err
@@ -206,6 +277,9 @@ func (t *tx) insertSales(ctx context.Context, outcomes []restock.Outcome) error 
 		return err
 	}
 	for _, o := range outcomes {
+		if !o.New {
+			continue
+		}
 		for i, l := range o.Sale.Lines {
 			args = append(args, o.Sale.ID, i, l.ProductID, l.Quantity, l.UnitPrice, o.Sale.Currency, l.Remaining,
 				o.Sale.Reference, micros(o.Sale.SoldAt))
@@ -222,8 +296,8 @@ func (t *tx) insertSales(ctx context.Context, outcomes []restock.Outcome) error 
 
 func (t *tx) countRefusals(ctx context.Context, p restock.Product, r refusals) error {
 	if !p.Stock.StockoutID.IsZero() {
-		return t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?
-			WHERE id = ?`, r.buyers, r.units, p.Stock.StockoutID)
+		return t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?,
+			first_refused_at = COALESCE(first_refused_at, ?) WHERE id = ?`, r.buyers, r.units, micros(t.now), p.Stock.StockoutID)
 	}
 	day := t.now.Format(time.DateOnly)
 	n, err := t.Exec(ctx, `UPDATE refusals SET buyers = buyers + ?, units = units + ? WHERE product_id = ? AND day = ?`,
@@ -231,5 +305,6 @@ func (t *tx) countRefusals(ctx context.Context, p restock.Product, r refusals) e
 	if err != nil || n == 1 {
 		return err
 	}
-	return t.must(ctx, `INSERT INTO refusals (product_id, day, buyers, units) VALUES (?, ?, ?, ?)`, p.ID, day, r.buyers, r.units)
+	return t.must(ctx, `INSERT INTO refusals (product_id, day, buyers, units, first_at) VALUES (?, ?, ?, ?, ?)`,
+		p.ID, day, r.buyers, r.units, micros(t.now))
 }

@@ -65,6 +65,28 @@ func stockRules() []rule {
 func orderRules() []rule {
 	return []rule{
 		{
+			"I2", "returns and adjustments are in the ledger as they were booked", `SELECT COUNT(*) FROM sale_returns`,
+			`SELECT p.sku || ': returned ' || COALESCE(l.returned, 0) || '/' || COALESCE(r.back, 0) || '/' || COALESCE(m.back, 0)
+					|| ', adjusted ' || COALESCE(a.sum, 0) || '/' || COALESCE(m.adjusted, 0)
+				FROM products p
+				LEFT JOIN (SELECT product_id, SUM(returned) AS returned FROM sale_lines GROUP BY product_id) l ON l.product_id = p.id
+				LEFT JOIN (SELECT product_id, SUM(quantity) AS back FROM sale_returns GROUP BY product_id) r ON r.product_id = p.id
+				LEFT JOIN (SELECT product_id, SUM(quantity) AS sum FROM adjustments GROUP BY product_id) a ON a.product_id = p.id
+				LEFT JOIN (SELECT product_id,
+						SUM(CASE WHEN kind = 'return' THEN quantity ELSE 0 END) AS back,
+						SUM(CASE WHEN kind = 'adjustment' THEN quantity ELSE 0 END) AS adjusted
+					FROM movements GROUP BY product_id) m ON m.product_id = p.id
+				WHERE COALESCE(l.returned, 0) <> COALESCE(r.back, 0) OR COALESCE(r.back, 0) <> COALESCE(m.back, 0)
+					OR COALESCE(a.sum, 0) <> COALESCE(m.adjusted, 0)`,
+		},
+		{
+			"I2", "reserved is what held reservations hold", `SELECT COUNT(*) FROM reservations`,
+			`SELECT p.sku || ': reserved ' || p.reserved || ', reservations hold ' || COALESCE(r.held, 0) FROM products p
+				LEFT JOIN (SELECT l.product_id, SUM(l.quantity) AS held FROM reservation_lines l
+					JOIN reservations r ON r.id = l.reservation_id WHERE r.state = 'held' GROUP BY l.product_id) r ON r.product_id = p.id
+				WHERE p.reserved <> COALESCE(r.held, 0)`,
+		},
+		{
 			"I2", "on order is what open orders still expect", `SELECT COUNT(*) FROM replenishment_orders`,
 			`SELECT p.sku || ': on order ' || p.on_order || ', open orders expect ' || COALESCE(o.sum, 0) FROM products p
 				LEFT JOIN (SELECT product_id, SUM(outstanding) AS sum FROM replenishment_orders GROUP BY product_id) o ON o.product_id = p.id

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/restock/restock"
 )
@@ -15,9 +16,11 @@ const (
 	groupMax      = 256 // acts in one commit
 	urgentMax     = 4096
 	backgroundMax = 1024
-	// backgroundShare is how many background acts a commit takes along while
-	// urgent ones are waiting, so that neither starves the other.
+	// backgroundShare and backgroundTime bound the background acts that a commit
+	// takes along, so that neither lane starves the other and no buyer waits long
+	// for an import.
 	backgroundShare = 8
+	backgroundTime  = time.Millisecond
 )
 
 // errClosed answers acts that come after the store was closed.
@@ -140,6 +143,7 @@ func (w *writer) commit(first *act) {
 func (w *writer) runGroup(ctx context.Context, first *act) ([]*act, error) {
 	group := make([]*act, 0, groupMax)
 	urgent, shared := 0, 0
+	var sharing time.Time // since when background acts are taken along
 	for a := first; a != nil; {
 		err, broken := w.runOne(ctx, a)
 		switch {
@@ -154,7 +158,10 @@ func (w *writer) runGroup(ctx context.Context, first *act) ([]*act, error) {
 			a = take(w.urgent)
 			urgent++
 		}
-		if a == nil && shared < backgroundShare {
+		if a == nil && shared < backgroundShare && (shared == 0 || time.Since(sharing) < backgroundTime) {
+			if shared == 0 {
+				sharing = time.Now()
+			}
 			a = take(w.background)
 			shared++
 		}

@@ -21,7 +21,7 @@ func knock(t *testing.T, configured, authorization string, cfg web.LogConfig) *h
 		r.Header.Set("Authorization", authorization)
 	}
 	r.Header.Set("Traceparent", callersTrace) // the same, so that answers can be compared
-	return serve(web.RequireBearer(configured, hint, http.HandlerFunc(ok)).ServeHTTP, r, cfg)
+	return serve(web.RequireBearer(http.HandlerFunc(ok), hint, configured).ServeHTTP, r, cfg)
 }
 
 // seen is all that a caller sees of an answer.

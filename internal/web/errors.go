@@ -11,12 +11,6 @@ import (
 	"github.com/restock/restock"
 )
 
-// The codes whose status is finer than their kind's.
-const (
-	CodeKeyReused   restock.Code = "key_reused"   // 422: an Idempotency-Key with another body
-	CodeRateLimited restock.Code = "rate_limited" // 429
-)
-
 const (
 	mediaJSON    = "application/json"
 	mediaProblem = "application/problem+json"
@@ -80,9 +74,9 @@ func statusOf(kind restock.Kind) (int, restock.Code) {
 
 func refine(status int, code restock.Code) int {
 	switch code { //nolint:exhaustive // All other codes have the status of their kind.
-	case CodeKeyReused:
+	case restock.CodeKeyReused:
 		return http.StatusUnprocessableEntity
-	case CodeRateLimited:
+	case restock.CodeRateLimited:
 		return http.StatusTooManyRequests
 	default:
 		return status

@@ -47,6 +47,12 @@ func seedText(code restock.Code, language restock.Language) string {
 		ko, en = "요청이 너무 큽니다", "The request is too large"
 	case restock.CodeUnauthorized:
 		ko, en = "인증되지 않은 요청입니다", "Not authenticated"
+	case restock.CodeKeyReused:
+		ko, en = "같은 Idempotency-Key로 다른 요청이 이미 처리되었습니다", "The Idempotency-Key was used with another request"
+	case restock.CodeRateLimited:
+		ko, en = "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요", "Too many requests; please try again in a moment"
+	case restock.CodeConflict:
+		ko, en = "지금 상태에서는 할 수 없습니다", "Not possible in the present state"
 	case restock.CodeUnavailable:
 		ko, en = "지금은 처리할 수 없습니다. 잠시 후 다시 시도해 주세요", "Not possible right now; please try again in a moment"
 	}

@@ -1,0 +1,178 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/restock/restock"
+)
+
+func verifyChecks() []check {
+	return []check{
+		{"EveryRuleFindsItsCorruption", corruptionFound},
+		{"ABrokenRuleShowsAFewExamplesAndTheirNumber", examplesBounded},
+		{"VerifyBesideAWorkingStoreIsClean", verifyBeside},
+	}
+}
+
+// corruption is one way to spoil the rows of a table, and the rule that has to
+// see it.
+type corruption struct {
+	rule, table, sql string
+}
+
+func corruptions() []corruption {
+	return []corruption{
+		{"never oversell", "products", `UPDATE products SET reserved = on_hand + 1 WHERE sku = 'P00'`},
+		{"never oversell", "products", `UPDATE products SET on_hand = -1, reserved = -2 WHERE sku = 'P00'`},
+		{"what was sold is covered", "sale_lines", `UPDATE sale_lines SET quantity = quantity + 1000`},
+		{"what was sold is covered", "movements", `DELETE FROM movements WHERE kind = 'opening'`},
+		{"on hand is the sum of the ledger", "products", `UPDATE products SET on_hand = on_hand + 1 WHERE sku = 'P00'`},
+		{"on hand is the sum of the ledger", "movements", `UPDATE movements SET quantity = quantity - 1 WHERE kind = 'sale'`},
+		{"on hand is the sum of the ledger", "movements", `DELETE FROM movements`},
+		{"the ledger has every", "movements", `UPDATE movements SET kind = 'adjustment' WHERE kind = 'receipt'`},
+		{"the ledger has every", "sale_lines", `DELETE FROM sale_lines`},
+		{"the ledger has every", "products", `UPDATE products SET opening_stock = opening_stock + 1`},
+		{"the ledger has every", "receipts", `UPDATE receipts SET applied = applied + 1`},
+		{"on order is what", "products", `UPDATE products SET on_order = on_order + 1`},
+		{"on order is what", "replenishment_orders", `UPDATE replenishment_orders SET outstanding = 1 WHERE state = 'received'`},
+		{"stay within the product's slots", "products", `UPDATE products SET open_orders_max = 0`},
+		{"than its budget allows", "order_attempts", `UPDATE order_attempts SET state = 'unknown' WHERE state = 'rejected'`},
+		{"an attempt received what", "order_attempts", `UPDATE order_attempts SET received = received + 1`},
+		{"an attempt received what", "order_attempts", `UPDATE order_attempts SET quantity = 1 WHERE state = 'received'`},
+		{"an attempt received what", "receipts", `DELETE FROM receipts`},
+		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET received = received + 1`},
+		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET outstanding = outstanding - 1 WHERE state = 'planned'`},
+		{"every message published", "queue_deliveries", `DELETE FROM queue_deliveries WHERE message_id = (SELECT MIN(message_id) FROM queue_deliveries)`},
+		{"every message published", "queue_totals", `UPDATE queue_totals SET published = published + 1`},
+		{"every message published", "queue_totals", `DELETE FROM queue_totals`},
+		{"every delivery has its message", "queue_messages", `DELETE FROM queue_messages`},
+		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = NULL`},
+		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = opened_at`},
+		{"the stockout that a product names", "products", `UPDATE products SET stockout_id = NULL`},
+		{"the stockout that a product names", "products", `UPDATE products SET stockout_id = (SELECT MIN(id) FROM stockouts) WHERE sku <> 'P00'`},
+	}
+}
+
+// eventful makes a shop in which every rule has rows to look at.
+func eventful(t *testing.T, h harness) *shop {
+	t.Helper()
+	s := h.unverified(t, catalogue(
+		ordered("P00", 1, 0, 2), ordered("P01", 1, 0, 2), ordered("P02", 1, 0, 2), ordered("P03", 1, 0, 2)))
+	for _, sku := range []restock.SKU{"P00", "P01", "P02"} {
+		s.mustBuy(sku, 1)
+		s.receive(s.placed(sku, 2), 2, "two")
+	}
+	s.mustBuy("P01", 2) // a stockout is open, and an order planned
+	s.order("P01", 2)
+	s.clock.advance(1)
+	a := s.claim()
+	for range 3 { // three attempts, all of them refused for now
+		answer := s.answer(a, restock.AttemptRejected)
+		answer.RetryAt = s.clock.now()
+		s.must(s.SettleAttempt(s.ctx(), a, answer))
+		a = s.claim()
+	}
+	answer := s.answer(a, restock.AttemptNotSent)
+	s.must(s.SettleAttempt(s.ctx(), a, answer))
+	return s
+}
+
+func (s *shop) broken() []string {
+	s.t.Helper()
+	checks, err := s.Verify(s.ctx())
+	s.must(err)
+	var names []string
+	for _, c := range checks {
+		if c.Broken > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func corruptionFound(t *testing.T, h harness) {
+	s := eventful(t, h)
+	if got := s.broken(); len(got) > 0 {
+		t.Fatalf("broken before: %q", got)
+	}
+	proven := map[string]bool{}
+	for _, c := range corruptions() {
+		s.exec(`CREATE TABLE kept AS SELECT * FROM ` + c.table)
+		s.exec(c.sql)
+		found := false
+		broken := s.broken()
+		for _, name := range broken {
+			if strings.Contains(name, c.rule) {
+				found, proven[name] = true, true
+			}
+		}
+		if !found {
+			t.Errorf("%s: the rule %q does not see it; broken are %q", c.sql, c.rule, broken)
+		}
+		s.exec(`DELETE FROM ` + c.table)
+		s.exec(`INSERT INTO ` + c.table + ` SELECT * FROM kept`)
+		s.exec(`DROP TABLE kept`)
+	}
+	checks, err := s.Verify(s.ctx())
+	s.must(err)
+	for _, c := range checks {
+		if !proven[c.Name] {
+			t.Errorf("no corruption here proves that the rule %q can fail", c.Name)
+		}
+		if c.Broken > 0 {
+			t.Errorf("broken after all was mended: %s", c.Name)
+		}
+	}
+}
+
+func (s *shop) exec(query string) {
+	s.t.Helper()
+	if _, err := s.rows.ExecContext(s.ctx(), query); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func examplesBounded(t *testing.T, h harness) {
+	const many = 30
+	products := make([]restock.CatalogProduct, 0, many)
+	for i := range many {
+		products = append(products, plain(restock.SKU(fmt.Sprintf("P%02d", i)), 1))
+	}
+	s := h.unverified(t, catalogue(products...))
+	s.exec(`UPDATE products SET on_hand = on_hand + 1`)
+	checks, err := s.Verify(s.ctx())
+	s.must(err)
+	for _, c := range checks {
+		if c.Name != "on hand is the sum of the ledger" {
+			continue
+		}
+		got := []int64{c.Broken, int64(len(c.Violations)), c.Rows}
+		if diff := cmp.Diff([]int64{many, restock.ViolationsShown, many}, got); diff != "" {
+			t.Errorf("broken, shown, rows (-want +got):\n%s", diff)
+		}
+		if c.Promise != "I2" || !strings.Contains(c.Violations[0], "P") {
+			t.Errorf("check %+v", c)
+		}
+	}
+}
+
+func verifyBeside(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 100, 0, 10)))
+	atOnce(12, func(i int) {
+		for range 10 {
+			if i > 0 {
+				_, err := s.Sell(s.ctx(), []restock.Cart{cart(line("A", 1))})
+				if err != nil {
+					t.Error(err)
+				}
+				continue
+			}
+			if got := s.broken(); len(got) > 0 {
+				t.Errorf("broken: %q", got)
+			}
+		}
+	})
+}
