@@ -14,56 +14,56 @@ import (
 type Catalog struct {
 	// DefaultProduct is what a checkout without a body buys; the only product
 	// when left out.
-	DefaultProduct SKU                    `yaml:"default_product,omitempty"`
-	Currency       string                 `yaml:"currency,omitempty"`
-	BuyerEmail     string                 `yaml:"buyer_email,omitempty"`
-	DailyLimit     int64                  `yaml:"daily_limit,omitempty"`
-	Factories      []CatalogFactory       `yaml:"factories,omitempty"`
-	Advertisements []CatalogAdvertisement `yaml:"advertisements,omitempty"`
-	Products       []CatalogProduct       `yaml:"products,omitempty"`
+	DefaultProduct SKU                    `yaml:"default_product,omitempty" json:"default_product,omitempty"`
+	Currency       string                 `yaml:"currency,omitempty" json:"currency,omitempty"`
+	BuyerEmail     string                 `yaml:"buyer_email,omitempty" json:"buyer_email,omitempty"`
+	DailyLimit     int64                  `yaml:"daily_limit,omitempty" json:"daily_limit,omitempty"`
+	Factories      []CatalogFactory       `yaml:"factories,omitempty" json:"factories,omitempty"`
+	Advertisements []CatalogAdvertisement `yaml:"advertisements,omitempty" json:"advertisements,omitempty"`
+	Products       []CatalogProduct       `yaml:"products,omitempty" json:"products,omitempty"`
 }
 
 // CatalogFactory describes a factory, by its identifier.
 type CatalogFactory struct {
-	Identifier    string        `yaml:"identifier"`
-	Name          string        `yaml:"name,omitempty"`
-	ManagerEmail  string        `yaml:"manager_email,omitempty"`
-	Language      Language      `yaml:"language,omitempty"`
-	URL           string        `yaml:"url"`
-	LeadTime      time.Duration `yaml:"lead_time,omitempty"`
-	Requester     string        `yaml:"requester,omitempty"`
-	MaxInFlight   int64         `yaml:"max_in_flight,omitempty"`
-	RatePerSecond float64       `yaml:"rate_per_second,omitempty"`
+	Identifier    string        `yaml:"identifier" json:"identifier"`
+	Name          string        `yaml:"name,omitempty" json:"name,omitempty"`
+	ManagerEmail  string        `yaml:"manager_email,omitempty" json:"manager_email,omitempty"`
+	Language      Language      `yaml:"language,omitempty" json:"language,omitempty"`
+	URL           string        `yaml:"url" json:"url"`
+	LeadTime      time.Duration `yaml:"lead_time,omitempty" json:"lead_time_ns,omitempty"`
+	Requester     string        `yaml:"requester,omitempty" json:"requester,omitempty"`
+	MaxInFlight   int64         `yaml:"max_in_flight,omitempty" json:"max_in_flight,omitempty"`
+	RatePerSecond float64       `yaml:"rate_per_second,omitempty" json:"rate_per_second,omitempty"`
 }
 
 // CatalogAdvertisement describes an advertisement, by its name.
 type CatalogAdvertisement struct {
-	Name         string   `yaml:"name"`
-	ManagerEmail string   `yaml:"manager_email"`
-	Language     Language `yaml:"language,omitempty"`
+	Name         string   `yaml:"name" json:"name"`
+	ManagerEmail string   `yaml:"manager_email" json:"manager_email"`
+	Language     Language `yaml:"language,omitempty" json:"language,omitempty"`
 }
 
 // CatalogProduct describes a product, by its SKU. OpeningStock counts only
 // when the product is new.
 type CatalogProduct struct {
-	SKU            SKU      `yaml:"sku"`
-	Slug           string   `yaml:"slug,omitempty"`
-	Name           string   `yaml:"name"`
-	Price          int64    `yaml:"price"`
-	UnitCost       int64    `yaml:"unit_cost,omitempty"`
-	OpeningStock   int64    `yaml:"opening_stock,omitempty"`
-	Factory        string   `yaml:"factory,omitempty"`
-	Advertisement  string   `yaml:"advertisement,omitempty"`
-	Ordering       Ordering `yaml:"ordering,omitempty"`
-	ReorderPoint   int64    `yaml:"reorder_point,omitempty"`
-	OrderQuantity  int64    `yaml:"order_quantity,omitempty"`
-	OrderUpTo      int64    `yaml:"order_up_to,omitempty"`
-	MinimumOrder   int64    `yaml:"minimum_order,omitempty"`
-	PackSize       int64    `yaml:"pack_size,omitempty"`
-	MaximumStock   int64    `yaml:"maximum_stock,omitempty"`
-	MaxPerPurchase int64    `yaml:"max_per_purchase,omitempty"`
-	ResumeLevel    int64    `yaml:"resume_level,omitempty"`
-	OpenOrdersMax  int64    `yaml:"open_orders_max,omitempty"`
+	SKU            SKU      `yaml:"sku" json:"sku"`
+	Slug           string   `yaml:"slug,omitempty" json:"slug,omitempty"`
+	Name           string   `yaml:"name" json:"name"`
+	Price          int64    `yaml:"price" json:"price"`
+	UnitCost       int64    `yaml:"unit_cost,omitempty" json:"unit_cost,omitempty"`
+	OpeningStock   int64    `yaml:"opening_stock,omitempty" json:"opening_stock,omitempty"`
+	Factory        string   `yaml:"factory,omitempty" json:"factory,omitempty"`
+	Advertisement  string   `yaml:"advertisement,omitempty" json:"advertisement,omitempty"`
+	Ordering       Ordering `yaml:"ordering,omitempty" json:"ordering,omitempty"`
+	ReorderPoint   int64    `yaml:"reorder_point,omitempty" json:"reorder_point,omitempty"`
+	OrderQuantity  int64    `yaml:"order_quantity,omitempty" json:"order_quantity,omitempty"`
+	OrderUpTo      int64    `yaml:"order_up_to,omitempty" json:"order_up_to,omitempty"`
+	MinimumOrder   int64    `yaml:"minimum_order,omitempty" json:"minimum_order,omitempty"`
+	PackSize       int64    `yaml:"pack_size,omitempty" json:"pack_size,omitempty"`
+	MaximumStock   int64    `yaml:"maximum_stock,omitempty" json:"maximum_stock,omitempty"`
+	MaxPerPurchase int64    `yaml:"max_per_purchase,omitempty" json:"max_per_purchase,omitempty"`
+	ResumeLevel    int64    `yaml:"resume_level,omitempty" json:"resume_level,omitempty"`
+	OpenOrdersMax  int64    `yaml:"open_orders_max,omitempty" json:"open_orders_max,omitempty"`
 }
 
 // The defaults of a catalogue, and the limits that keep sums within int64.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -102,19 +103,21 @@ func (a *app) applyCatalog(ctx context.Context) error {
 	if a.cfg.Catalog == "" {
 		return nil
 	}
-	text, err := os.ReadFile(a.cfg.Catalog)
+	f, err := os.Open(a.cfg.Catalog)
 	if err != nil {
 		return err
 	}
-	catalog, err := ops.ParseCatalog(text)
+	defer f.Close() // it is only read
+	created := 0
+	err = ops.ReadCatalog(bufio.NewReader(f), func(part restock.Catalog) error {
+		changes, err := a.store.ApplyCatalog(ctx, part, store.CreateMissing)
+		created += len(changes)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.cfg.Catalog, err)
 	}
-	changes, err := a.store.ApplyCatalog(ctx, catalog, store.CreateMissing, nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", a.cfg.Catalog, err)
-	}
-	a.log.InfoContext(ctx, "catalogue applied", "file", a.cfg.Catalog, "created", len(changes))
+	a.log.InfoContext(ctx, "catalogue applied", "file", a.cfg.Catalog, "created", created)
 	return nil
 }
 
@@ -294,7 +297,7 @@ func (a *app) run(ctx context.Context) error {
 	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoops()
 	group, groupCtx := errgroup.WithContext(loops)
-	for _, loop := range a.running {
+	for _, loop := range append(a.running, a.watchDisk) {
 		group.Go(func() error { return loop(groupCtx) })
 	}
 	listening, stopListening := context.WithCancel(ctx)
@@ -308,6 +311,17 @@ func (a *app) run(ctx context.Context) error {
 	err := servers.Wait()
 	stopLoops()
 	return errors.Join(err, group.Wait())
+}
+
+// watchDisk ends the service when the disk failed: what was written then cannot
+// be trusted, and a restart finds out what is there.
+func (a *app) watchDisk(ctx context.Context) error {
+	select {
+	case <-a.store.Failed():
+		return errors.New("the disk failed to make a commit durable; look at the disk, then start again")
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (a *app) close() error {
@@ -329,5 +343,5 @@ func (s officeStore) ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun
 	if dryRun {
 		mode = store.DryRun
 	}
-	return s.Store.ApplyCatalog(ctx, c, mode, nil)
+	return s.Store.ApplyCatalog(ctx, c, mode)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	_ "embed"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
 
+	"github.com/restock/restock"
 	"github.com/restock/restock/internal/ops"
 )
 
@@ -18,10 +21,19 @@ type catalogCommand struct {
 	Export  catalogExportCommand  `cmd:"" help:"Print the catalogue as the store has it."`
 }
 
-type catalogExampleCommand struct{}
+type catalogExampleCommand struct {
+	Products int `default:"1" help:"How many products; more than one makes a catalogue to try things with."`
+}
 
-func (catalogExampleCommand) Run(c *console) error {
+func (e *catalogExampleCommand) Run(c *console) error { //nolint:unparam // kong wants an error.
 	c.printf("%s", exampleCatalog)
+	for n := 2; n <= e.Products; n++ {
+		if (n-2)%ops.PartProductsMax == 0 {
+			c.printf("---\nproducts:\n")
+		}
+		c.printf("  - {sku: TRY-%07d, name: Donut %d, price: %d, unit_cost: 7000, opening_stock: 100, factory: FF-500293, reorder_point: 10, order_up_to: 100}\n",
+			n, n, 1000+n%100*100)
+	}
 	return nil
 }
 
@@ -41,33 +53,66 @@ Example:
 }
 
 func (a *catalogApplyCommand) Run(c *console) error {
-	text, err := os.ReadFile(a.File)
+	if err := a.read(func(restock.Catalog) error { return nil }); err != nil { // all mistakes, before anything is changed
+		return err
+	}
+	total := ops.CatalogResult{DryRun: a.DryRun}
+	progress := newProgress(c, "products")
+	err := a.read(func(part restock.Catalog) error {
+		result, err := a.send(c, part)
+		total.Changes = append(total.Changes, result.Changes...)
+		progress.add(len(part.Products))
+		return err
+	})
+	progress.end()
 	if err != nil {
 		return err
 	}
-	if _, err := ops.ParseCatalog(text); err != nil { // say it here, without a server
+	if a.JSON {
+		return printJSON(c, total)
+	}
+	printChanges(c, total)
+	return nil
+}
+
+func (a *catalogApplyCommand) read(use func(restock.Catalog) error) error {
+	f, err := os.Open(a.File)
+	if err != nil {
 		return err
+	}
+	defer f.Close() // it is only read
+	return ops.ReadCatalog(bufio.NewReaderSize(f, 1<<20), use)
+}
+
+func (a *catalogApplyCommand) send(c *console, part restock.Catalog) (ops.CatalogResult, error) {
+	var result ops.CatalogResult
+	text, err := json.Marshal(part)
+	if err != nil {
+		return result, err
 	}
 	q := url.Values{}
 	if a.DryRun {
 		q.Set("dry_run", "true")
 	}
-	var result ops.CatalogResult
-	if err := a.call(c, http.MethodPost, "/v1/catalog", q, text, &result); err != nil {
-		return err
-	}
-	if a.JSON {
-		return printJSON(c, result)
-	}
-	for _, change := range result.Changes {
+	err = a.call(c, http.MethodPost, "/v1/catalog", q, text, &result)
+	return result, err
+}
+
+// changesShown bounds the changes that are printed one by one.
+const changesShown = 200
+
+func printChanges(c *console, result ops.CatalogResult) {
+	for _, change := range result.Changes[:min(len(result.Changes), changesShown)] {
 		if change.Field == "" {
 			c.printf("+ %s %s\n", change.Kind, change.Name)
 			continue
 		}
 		c.printf("~ %s %s: %s %q → %q\n", change.Kind, change.Name, change.Field, change.Old, change.New)
 	}
-	c.printf("%d changes%s\n", len(result.Changes), map[bool]string{true: " would be made", false: ""}[a.DryRun])
-	return nil
+	if more := len(result.Changes) - changesShown; more > 0 {
+		c.printf("… and %d more; --json prints all\n", more)
+	}
+	c.printf("%d changes%s\n", len(result.Changes), map[bool]string{true: " would be made", false: ""}[result.DryRun])
 }
 
 type catalogExportCommand struct {

@@ -78,6 +78,9 @@ func (r *remote) fetch(c *console, method, path string, query url.Values, body [
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	client := &http.Client{Timeout: clientTimeout}
 	response, err := client.Do(request)
 	if err != nil {

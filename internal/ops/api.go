@@ -5,20 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/web"
-	"go.yaml.in/yaml/v3"
 )
 
 // The limits of the operator's routes.
 const (
 	actionBytesMax  = 64 << 10
-	catalogBytesMax = 512 << 20
+	catalogBytesMax = 16 << 20
 	reasonBytesMax  = 1000
 )
 
@@ -256,68 +253,4 @@ func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid, "the reason has more than %d bytes", reasonBytesMax)
 	}
 	return action.Reason, nil
-}
-
-func (a *api) exportCatalog(w http.ResponseWriter, r *http.Request) {
-	catalog, err := a.store.ExportCatalog(r.Context())
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/yaml")
-	if err := FormatCatalog(w, catalog); err != nil {
-		a.log.WarnContext(r.Context(), "the catalogue was not sent whole", keyError, err)
-	}
-}
-
-// CatalogResult is what POST /v1/catalog answers.
-type CatalogResult struct {
-	DryRun  bool                    `json:"dry_run"`
-	Changes []restock.CatalogChange `json:"changes"`
-}
-
-func (a *api) applyCatalog(w http.ResponseWriter, r *http.Request) {
-	body, err := web.ReadBody(w, r, catalogBytesMax)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	catalog, err := ParseCatalog(body)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	dryRun := r.FormValue("dry_run") == "true"
-	changes, err := a.store.ApplyCatalog(r.Context(), catalog, dryRun)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	if changes == nil {
-		changes = []restock.CatalogChange{}
-	}
-	web.WriteJSON(w, http.StatusOK, CatalogResult{DryRun: dryRun, Changes: changes})
-}
-
-// ParseCatalog reads a catalogue file, fills in the defaults and checks it. The
-// error is of kind Invalid and names the line, or all mistakes at once.
-func ParseCatalog(text []byte) (restock.Catalog, error) {
-	var c restock.Catalog
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, restock.Errorf(restock.Invalid, restock.CodeInvalid, "the catalogue cannot be read: %v", err)
-	}
-	c.Fill()
-	return c, c.Check()
-}
-
-// FormatCatalog writes what ParseCatalog reads.
-func FormatCatalog(w io.Writer, c restock.Catalog) error {
-	encoder := yaml.NewEncoder(w)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(c); err != nil {
-		return fmt.Errorf("write the catalogue: %w", err)
-	}
-	return encoder.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/restock/restock"
 )
@@ -15,6 +16,8 @@ const (
 	queueMax = 4096
 	// groupMax is how many carts are committed together.
 	groupMax = 256
+	// groupsInFlight is how many groups are decided, written or synced at once.
+	groupsInFlight = 2
 )
 
 // till collects the buyers who come while a commit is under way and serves
@@ -65,28 +68,40 @@ func unavailable(message string, err error) restock.Outcome {
 	}}
 }
 
+// run serves group after group. Up to groupsInFlight of them are under way at
+// once: while the disk makes one durable, the next is decided. Who comes
+// meanwhile waits for the one after, so that groups grow with the crowd.
 func (t *till) run(ctx context.Context) error {
 	defer close(t.closed)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	places := make(chan struct{}, groupsInFlight)
 	for {
-		select {
-		case b := <-t.queue:
-			t.serve(ctx, t.group(b))
-		case <-ctx.Done():
-			t.drain(ctx)
+		places <- struct{}{}
+		group := t.next(ctx)
+		if group == nil {
 			return nil
 		}
+		serving.Go(func() {
+			t.serve(context.WithoutCancel(ctx), group) // those in line are served even while stopping
+			<-places
+		})
 	}
 }
 
-// drain serves those who were in line when the till was told to stop.
-func (t *till) drain(ctx context.Context) {
-	for {
-		select {
-		case b := <-t.queue:
-			t.serve(ctx, t.group(b))
-		default:
-			return
-		}
+// next waits for buyers. After the end of ctx it gives those who are still in
+// line, and then nil.
+func (t *till) next(ctx context.Context) []*buyer {
+	select {
+	case b := <-t.queue:
+		return t.group(b)
+	case <-ctx.Done():
+	}
+	select {
+	case b := <-t.queue:
+		return t.group(b)
+	default:
+		return nil
 	}
 }
 
@@ -107,7 +122,6 @@ func (t *till) group(first *buyer) []*buyer {
 // serve sells to a group in one transaction. If that fails for a reason that
 // one cart may have brought along, each is tried alone.
 func (t *till) serve(ctx context.Context, group []*buyer) {
-	ctx = context.WithoutCancel(ctx) // those in line are served even while stopping
 	present := whoStayed(group)
 	if len(present) == 0 {
 		return

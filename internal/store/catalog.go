@@ -26,16 +26,17 @@ const productsPerAct = 25
 
 // ApplyCatalog brings factories, advertisements, products and settings in
 // line with a filled and checked catalogue. What the catalogue does not name
-// stays. progress, if not nil, hears how many products are done.
+// stays.
 //
 // The error is of kind Invalid when a product names a factory or an
 // advertisement that is neither in the catalogue nor in the store.
-func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyMode, progress func(done int)) ([]restock.CatalogChange, error) {
+func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyMode) ([]restock.CatalogChange, error) {
 	var changes []restock.CatalogChange
+	partners := map[[2]string][16]byte{}
 	apply := func(step func(context.Context, *applier) error) error {
 		var found []restock.CatalogChange
 		run := func(ctx context.Context, tx *tx) error {
-			a := &applier{tx: tx, mode: mode, catalog: &c}
+			a := &applier{tx: tx, mode: mode, catalog: &c, known: partners}
 			err := step(ctx, a)
 			found = a.changes
 			return err
@@ -59,9 +60,6 @@ func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyM
 		if err := apply(func(ctx context.Context, a *applier) error { return a.products(ctx, slice) }); err != nil {
 			return changes, err
 		}
-		if progress != nil {
-			progress(at + len(slice))
-		}
 	}
 	return changes, apply(func(ctx context.Context, a *applier) error { return a.settings(ctx) })
 }
@@ -72,6 +70,7 @@ type applier struct {
 	tx      *tx
 	mode    ApplyMode
 	catalog *restock.Catalog
+	known   map[[2]string][16]byte // factories and advertisements by kind and name
 	changes []restock.CatalogChange
 }
 
@@ -286,6 +285,9 @@ func partner(ctx context.Context, a *applier, query, kind, name string, inCatalo
 	if name == "" {
 		return [16]byte{}, nil
 	}
+	if id, ok := a.known[[2]string{kind, name}]; ok {
+		return id, nil
+	}
 	var id restock.ID[applier]
 	err := a.tx.one(ctx, query, []any{name}, &id)
 	if errors.Is(err, sql.ErrNoRows) && a.mode == DryRun && inCatalog(name) {
@@ -294,6 +296,9 @@ func partner(ctx context.Context, a *applier, query, kind, name string, inCatalo
 	if errors.Is(err, sql.ErrNoRows) {
 		return id, restock.Errorf(restock.Invalid, restock.CodeInvalid,
 			"there is no %s %q, neither in the catalogue nor in the store", kind, name)
+	}
+	if err == nil {
+		a.known[[2]string{kind, name}] = id
 	}
 	return id, err
 }

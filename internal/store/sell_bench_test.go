@@ -20,7 +20,7 @@ func BenchmarkSell(b *testing.B) {
 			b.Cleanup(func() { _ = s.Close() })
 			c := restock.Catalog{Products: []restock.CatalogProduct{{SKU: "HOT", Name: "Hot", Price: 100, OpeningStock: restock.QuantityMax}}}
 			c.Fill()
-			if _, err := s.ApplyCatalog(b.Context(), c, store.CreateMissing, nil); err != nil {
+			if _, err := s.ApplyCatalog(b.Context(), c, store.CreateMissing); err != nil {
 				b.Fatal(err)
 			}
 			carts := make([]restock.Cart, size)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
@@ -20,6 +21,7 @@ import (
 type sqlite struct {
 	store   *Store
 	writing *sql.DB
+	wal     *os.File
 	reading *sql.DB
 	writer  *writer
 }
@@ -36,13 +38,14 @@ func sqlitePath(rawURL string) (string, error) {
 	return path, nil
 }
 
-// redactURL hides the password of a database address.
+// redactURL keeps only the kind of a database address: a password may be
+// anywhere in one that cannot be read.
 func redactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.User == nil {
+	kind, _, ok := strings.Cut(raw, ":")
+	if !ok {
 		return raw
 	}
-	return u.Redacted()
+	return kind + ":…"
 }
 
 // sqliteDSN sets what every connection needs. busy_timeout comes first, so
@@ -74,7 +77,8 @@ func openSQLite(ctx context.Context, path string, s *Store, readOnly bool) (*sql
 }
 
 func (db *sqlite) openWriter(ctx context.Context, path string) error {
-	writing, err := sql.Open("sqlite3", sqliteDSN(path, "wal_autocheckpoint(1000)"))
+	// NORMAL, because the syncer makes commits durable before they are answered.
+	writing, err := sql.Open("sqlite3", sqliteDSN(path, "synchronous(normal)", "wal_autocheckpoint(1000)"))
 	if err != nil {
 		return err
 	}
@@ -82,8 +86,43 @@ func (db *sqlite) openWriter(ctx context.Context, path string) error {
 	if err != nil {
 		return errors.Join(err, writing.Close())
 	}
-	db.writing, db.writer = writing, newWriter(db.store, conn)
+	wal, err := openLog(ctx, conn, path)
+	if err != nil {
+		return errors.Join(err, conn.Close(), writing.Close())
+	}
+	db.wal = wal
+	sync := func() error { return syscall.Fdatasync(int(wal.Fd())) }
+	if db.store.sync != nil {
+		sync = func() error { return db.store.sync(path + logSuffix) }
+	}
+	db.writing, db.writer = writing, newWriter(db.store, conn, sync)
 	return nil
+}
+
+// logSuffix is how SQLite names the log of a database in WAL mode.
+const logSuffix = "-wal"
+
+// openLog opens the log for syncing. It is there for as long as a connection
+// is, and always the same file; its name is made durable here, once.
+func openLog(ctx context.Context, conn *sql.Conn, path string) (*os.File, error) {
+	// The first write makes the log.
+	for _, query := range []string{`BEGIN IMMEDIATE`, `UPDATE settings SET value = value`, `COMMIT`} {
+		if _, err := conn.ExecContext(ctx, query); err != nil {
+			return nil, fmt.Errorf("begin the log: %w", err)
+		}
+	}
+	wal, err := os.OpenFile(path+logSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, errors.Join(err, wal.Close())
+	}
+	if err := errors.Join(wal.Sync(), folder.Sync(), folder.Close()); err != nil {
+		return nil, errors.Join(err, wal.Close())
+	}
+	return wal, nil
 }
 
 // errReadOnly is an error of the program.
@@ -93,7 +132,15 @@ func (db *sqlite) close() error {
 	if db.writer == nil {
 		return db.reading.Close()
 	}
-	return errors.Join(db.writer.close(), db.reading.Close(), db.writing.Close())
+	return errors.Join(db.writer.close(), db.reading.Close(), db.writing.Close(), db.wal.Close())
+}
+
+// failed never happens to a database that is only read.
+func (db *sqlite) failed() <-chan struct{} {
+	if db.writer == nil {
+		return nil
+	}
+	return db.writer.syncer.failed
 }
 
 func (db *sqlite) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {

@@ -29,6 +29,8 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	NewID  func() [16]byte  // default UUIDv7
 	Queue  *sqlqueue.Queue  // default a new one
+	// Sync makes a file durable, in place of fdatasync; for simulated disks.
+	Sync func(path string) error
 	// ReadOnly opens a database that is there already, as it is, for reading.
 	ReadOnly bool
 }
@@ -40,6 +42,7 @@ type Store struct {
 	newID  func() [16]byte
 	queue  *sqlqueue.Queue
 	db     *sqlite
+	sync   func(path string) error
 	orders chan struct{} // signalled when an order may be ready to be placed
 }
 
@@ -66,7 +69,7 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, orders: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, sync: cfg.Sync, orders: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -88,6 +91,10 @@ func (s *Store) Close() error { return s.db.close() }
 
 // Queue is the embedded queue whose messages are rows of this database.
 func (s *Store) Queue() *sqlqueue.Queue { return s.queue }
+
+// Failed is closed when the disk failed to make something durable. Nothing is
+// answered from then on; the process has to end.
+func (s *Store) Failed() <-chan struct{} { return s.db.failed() }
 
 // OrdersReady signals when an order may have become ready to be placed. It
 // can miss orders of other processes, so who waits here also looks on a timer.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"net/url"
 	"os"
@@ -46,9 +47,20 @@ func (f *sqliteFiles) open(t *testing.T, cfg store.Config) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() }) // a check may have closed it
+	t.Cleanup(func() { closeOpen(t, s) })
 	f.paths.Store(s, path)
 	return s
+}
+
+// closeOpen closes a store, unless its test did.
+func closeOpen(t *testing.T, s *store.Store) {
+	t.Helper()
+	if s.Ping(context.WithoutCancel(t.Context())) != nil {
+		return
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func (f *sqliteFiles) raw(t *testing.T, s *store.Store) *sql.DB {

@@ -129,9 +129,10 @@ func messageRules() []rule {
 	return []rule{
 		{
 			"I5", "every message published is handled, waiting, in flight or dead", `SELECT COUNT(*) FROM queue_deliveries`,
-			`SELECT t.queue || ': published ' || t.published || ', found ' || COALESCE(d.n, 0) || ', cleaned up ' || t.purged FROM queue_totals t
-				LEFT JOIN (SELECT queue, COUNT(*) AS n FROM queue_deliveries GROUP BY queue) d ON d.queue = t.queue
-				WHERE t.published <> COALESCE(d.n, 0) + t.purged`,
+			`SELECT queue || ': published ' || SUM(published) || ', found ' || SUM(found) || ', cleaned up ' || SUM(purged) FROM (
+				SELECT queue, published, purged, 0 AS found FROM queue_totals
+				UNION ALL SELECT queue, 0, 0, COUNT(*) FROM queue_deliveries GROUP BY queue) t
+				GROUP BY queue HAVING SUM(published) <> SUM(found) + SUM(purged)`,
 		},
 		{
 			"I5", "every delivery has its message", `SELECT COUNT(*) FROM queue_messages`,

@@ -29,13 +29,18 @@ var errClosed = &restock.Error{
 }
 
 // writer owns the one connection that writes. It runs acts one after another
-// and commits as many as are waiting with one fsync. Each act stands in a
-// savepoint of its own, so that one that fails takes nothing else with it. An
-// act alone is committed at once: nobody ever waits for company.
+// and commits as many as are waiting together. Each act stands in a savepoint
+// of its own, so that one that fails takes nothing else with it. An act alone
+// is committed at once: nobody ever waits for company.
+//
+// A commit only writes the log; the syncer then makes it durable while the
+// writer is already at the next group. Nobody is answered, and nobody is woken,
+// before that.
 type writer struct {
 	store      *Store
 	conn       *sql.Conn
 	stmts      *preparedStatements
+	syncer     *syncer
 	urgent     chan *act
 	background chan *act
 	closing    chan struct{}
@@ -51,9 +56,9 @@ type act struct {
 	tx     *tx
 }
 
-func newWriter(s *Store, conn *sql.Conn) *writer {
+func newWriter(s *Store, conn *sql.Conn, sync func() error) *writer {
 	w := &writer{
-		store: s, conn: conn,
+		store: s, conn: conn, syncer: newSyncer(s, sync),
 		stmts:  &preparedStatements{conn: conn, ready: map[string]*sql.Stmt{}},
 		urgent: make(chan *act, urgentMax), background: make(chan *act, backgroundMax),
 		closing: make(chan struct{}), done: make(chan struct{}),
@@ -65,6 +70,7 @@ func newWriter(s *Store, conn *sql.Conn) *writer {
 func (w *writer) close() error {
 	w.closeOnce.Do(func() { close(w.closing) })
 	<-w.done
+	w.syncer.close()
 	return errors.Join(w.stmts.close(), w.conn.Close())
 }
 
@@ -87,9 +93,9 @@ func (w *writer) do(ctx context.Context, l lane, fn func(context.Context, *tx) e
 	select {
 	case err := <-a.result:
 		return err
-	case <-w.done:
+	case <-w.syncer.done:
 	}
-	// The loop may have answered just before it ended.
+	// It may have been answered just before the end.
 	select {
 	case err := <-a.result:
 		return err
@@ -129,10 +135,11 @@ func (w *writer) commit(first *act) {
 		// SQLite may have rolled back by itself; then this says so and is harmless.
 		_, _ = w.stmts.exec(ctx, `ROLLBACK`, nil)
 	}
+	if err == nil {
+		w.syncer.groups <- group
+		return
+	}
 	for _, a := range group {
-		if err == nil {
-			w.store.wake(a.tx)
-		}
 		a.result <- err
 	}
 }

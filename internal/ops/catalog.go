@@ -1,0 +1,146 @@
+package ops
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/web"
+	"go.yaml.in/yaml/v3"
+)
+
+// PartProductsMax is how many products of a catalogue travel in one request, so
+// that neither side ever holds a large catalogue as a whole.
+const PartProductsMax = 1000
+
+// ReadCatalog reads a catalogue file of any size and gives it part by part,
+// filled and checked. A file may have several YAML documents; the settings of
+// the first hold for all. The error is of kind Invalid and names the line, or
+// all mistakes of a part at once.
+func ReadCatalog(r io.Reader, use func(restock.Catalog) error) error {
+	decoder := yaml.NewDecoder(r)
+	decoder.KnownFields(true)
+	for first := true; ; first = false {
+		var c restock.Catalog
+		err := decoder.Decode(&c)
+		switch {
+		case errors.Is(err, io.EOF) && !first:
+			return nil
+		case err != nil && !errors.Is(err, io.EOF): // an empty file is an empty catalogue
+			return invalid("the catalogue cannot be read: %v", err)
+		}
+		c.Fill()
+		if !first { // a later document only adds
+			c.DefaultProduct, c.BuyerEmail, c.DailyLimit = "", "", 0
+		}
+		if err := c.Check(); err != nil {
+			return err
+		}
+		if err := eachPart(c, use); err != nil {
+			return err
+		}
+	}
+}
+
+func eachPart(c restock.Catalog, use func(restock.Catalog) error) error {
+	for more := true; more; {
+		var part restock.Catalog
+		part, c, more = cut(c)
+		if err := use(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut takes the first part of a catalogue and gives the rest.
+func cut(c restock.Catalog) (restock.Catalog, restock.Catalog, bool) {
+	if len(c.Products) <= PartProductsMax {
+		return c, restock.Catalog{}, false
+	}
+	rest := restock.Catalog{Currency: c.Currency, Products: c.Products[PartProductsMax:]}
+	c.Products = c.Products[:PartProductsMax]
+	return c, rest, true
+}
+
+// FormatCatalog writes a catalogue as a file that ReadCatalog reads, large ones
+// as several documents.
+func FormatCatalog(w io.Writer, c restock.Catalog) error {
+	encoder := yaml.NewEncoder(w)
+	encoder.SetIndent(2)
+	for more := true; more; {
+		var part restock.Catalog
+		part, c, more = cut(c)
+		if err := encoder.Encode(part); err != nil {
+			return fmt.Errorf("write the catalogue: %w", err)
+		}
+	}
+	return encoder.Close()
+}
+
+func (a *api) exportCatalog(w http.ResponseWriter, r *http.Request) {
+	catalog, err := a.store.ExportCatalog(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	if err := FormatCatalog(w, catalog); err != nil {
+		a.log.WarnContext(r.Context(), "the catalogue was not sent whole", keyError, err)
+	}
+}
+
+// CatalogResult is what POST /v1/catalog answers.
+type CatalogResult struct {
+	DryRun  bool                    `json:"dry_run"`
+	Changes []restock.CatalogChange `json:"changes"`
+}
+
+// applyCatalog answers POST /v1/catalog: a catalogue as YAML, or one part of it
+// as JSON, as ReadCatalog gives it.
+func (a *api) applyCatalog(w http.ResponseWriter, r *http.Request) {
+	body, err := web.ReadBody(w, r, catalogBytesMax)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	result := CatalogResult{DryRun: r.FormValue("dry_run") == "true", Changes: []restock.CatalogChange{}}
+	apply := func(c restock.Catalog) error {
+		changes, err := a.store.ApplyCatalog(r.Context(), c, result.DryRun)
+		result.Changes = append(result.Changes, changes...)
+		return err
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		err = applyPart(body, apply)
+	} else {
+		err = ReadCatalog(bytes.NewReader(body), apply)
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, result)
+}
+
+// applyPart reads a part as JSON. It is checked again: whoever calls the API
+// may send anything.
+func applyPart(body []byte, apply func(restock.Catalog) error) error {
+	var c restock.Catalog
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&c); err != nil {
+		return invalid("the part of a catalogue cannot be read: %v", err)
+	}
+	only := c.DefaultProduct
+	c.Fill()
+	c.DefaultProduct = only // one product in a part is not the only product
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return apply(c)
+}
