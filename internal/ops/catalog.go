@@ -2,6 +2,7 @@ package ops
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const PartProductsMax = 1000
 func ReadCatalog(r io.Reader, use func(restock.Catalog) error) error {
 	decoder := yaml.NewDecoder(r)
 	decoder.KnownFields(true)
+	currency := "" // of the first document; it holds for all
 	for first := true; ; first = false {
 		var c restock.Catalog
 		err := decoder.Decode(&c)
@@ -34,7 +36,9 @@ func ReadCatalog(r io.Reader, use func(restock.Catalog) error) error {
 		case err != nil && !errors.Is(err, io.EOF): // an empty file is an empty catalogue
 			return invalid("the catalogue cannot be read: %v", err)
 		}
+		c.Currency = cmp.Or(c.Currency, currency)
 		c.Fill()
+		currency = c.Currency
 		if !first { // a later document only adds
 			c.DefaultProduct, c.BuyerEmail, c.DailyLimit = "", "", 0
 		}

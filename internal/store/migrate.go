@@ -91,7 +91,7 @@ func requireCurrent(ctx context.Context, path string) error {
 }
 
 func withProviders(path string, use func([]*goose.Provider) error) (err error) {
-	db, err := sql.Open("sqlite3", sqliteDSN(path))
+	db, err := sql.Open("sqlite3", sqliteDSN(path, ""))
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}

@@ -40,7 +40,7 @@ type counter struct {
 	problems map[string]error             // what callers ask for and is not there
 	before   map[restock.ProductID]restock.Product
 	now      map[restock.ProductID]restock.Product
-	refused  map[restock.ProductID]refusals
+	refused  map[refusal]refusals
 	done     map[string]effect // under the keys of these carts, before
 	sold     map[string]keyed  // under them, in this group
 }
@@ -51,12 +51,18 @@ type keyed struct {
 	sale restock.Sale
 }
 
+// refusal says what buyers were refused, and whether something was left of it.
+type refusal struct {
+	product restock.ProductID
+	left    bool
+}
+
 type refusals struct{ buyers, units int64 }
 
 func openCounter(ctx context.Context, tx *tx, carts []restock.Cart) (*counter, error) {
 	c := &counter{
 		tx: tx, ids: map[string]restock.ProductID{}, problems: map[string]error{},
-		now: map[restock.ProductID]restock.Product{}, refused: map[restock.ProductID]refusals{}, sold: map[string]keyed{},
+		now: map[restock.ProductID]restock.Product{}, refused: map[refusal]refusals{}, sold: map[string]keyed{},
 	}
 	for _, cart := range carts {
 		for _, line := range cart.Lines {
@@ -151,8 +157,9 @@ func (c *counter) refuse(cart restock.Cart) restock.Outcome {
 	if !ok {
 		return restock.Outcome{}
 	}
-	r := c.refused[short.id]
-	c.refused[short.id] = refusals{buyers: r.buyers + 1, units: r.units + short.Asked}
+	key := refusal{short.id, short.Available > 0 && c.now[short.id].Stock.StockoutID.IsZero()}
+	r := c.refused[key]
+	c.refused[key] = refusals{buyers: r.buyers + 1, units: r.units + short.Asked}
 	return restock.Outcome{Short: short.Shortage, Err: restock.Errorf(restock.OutOfStock, restock.CodeOutOfStock,
 		"%s: %d asked for, %d available", short.SKU, short.Asked, short.Available)}
 }
@@ -212,8 +219,11 @@ func (c *counter) sell(cart restock.Cart) restock.Sale {
 		sale.Currency = p.Currency
 		sale.Total += p.Price * line.Quantity
 		sale.Lines[i] = restock.SaleLine{
-			ProductID: p.ID, SKU: p.SKU, Quantity: line.Quantity, UnitPrice: p.Price, Remaining: p.Stock.Available(),
+			ProductID: p.ID, SKU: p.SKU, Quantity: line.Quantity, UnitPrice: p.Price,
 		}
+	}
+	for i, l := range sale.Lines { // a product may stand on a later line too
+		sale.Lines[i].Remaining = c.now[l.ProductID].Stock.Available()
 	}
 	return sale
 }
@@ -245,11 +255,27 @@ func (c *counter) close(ctx context.Context, outcomes []restock.Outcome) error {
 				return err
 			}
 		}
-		if r := c.refused[id]; r.buyers > 0 {
-			if err := c.tx.countRefusals(ctx, after, r); err != nil {
-				return err
-			}
+		if err := c.countRefusals(ctx, after); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// countRefusals counts those who found nothing on the stockout, which began in
+// this very group perhaps, and those who wanted more than was left on the day.
+func (c *counter) countRefusals(ctx context.Context, p restock.Product) error {
+	if r := c.refused[refusal{p.ID, false}]; r.buyers > 0 {
+		count := c.tx.countOnStockout
+		if p.Stock.StockoutID.IsZero() { // it was never available
+			count = c.tx.countOnDay
+		}
+		if err := count(ctx, p, r); err != nil {
+			return err
+		}
+	}
+	if r := c.refused[refusal{p.ID, true}]; r.buyers > 0 {
+		return c.tx.countOnDay(ctx, p, r)
 	}
 	return nil
 }
@@ -294,11 +320,12 @@ func (t *tx) insertSales(ctx context.Context, outcomes []restock.Outcome) error 
 	return flush()
 }
 
-func (t *tx) countRefusals(ctx context.Context, p restock.Product, r refusals) error {
-	if !p.Stock.StockoutID.IsZero() {
-		return t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?,
-			first_refused_at = COALESCE(first_refused_at, ?) WHERE id = ?`, r.buyers, r.units, micros(t.now), p.Stock.StockoutID)
-	}
+func (t *tx) countOnStockout(ctx context.Context, p restock.Product, r refusals) error {
+	return t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?,
+		first_refused_at = COALESCE(first_refused_at, ?) WHERE id = ?`, r.buyers, r.units, micros(t.now), p.Stock.StockoutID)
+}
+
+func (t *tx) countOnDay(ctx context.Context, p restock.Product, r refusals) error {
 	day := t.now.Format(time.DateOnly)
 	n, err := t.Exec(ctx, `UPDATE refusals SET buyers = buyers + ?, units = units + ? WHERE product_id = ? AND day = ?`,
 		r.buyers, r.units, p.ID, day)

@@ -51,34 +51,37 @@ func redactURL(raw string) string {
 // sqliteDSN sets what every connection needs. busy_timeout comes first, so
 // that the pragmas after it wait for a lock instead of failing. FULL makes a
 // commit wait for the disk: NORMAL loses answered sales in a power cut.
-func sqliteDSN(path string, pragmas ...string) string {
+func sqliteDSN(path, vfs string, pragmas ...string) string {
 	q := url.Values{}
+	if vfs != "" {
+		q.Set("vfs", vfs)
+	}
 	for _, p := range append([]string{"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"}, pragmas...) {
 		q.Add("_pragma", p)
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-func openSQLite(ctx context.Context, path string, s *Store, readOnly bool) (*sqlite, error) {
-	reading, err := sql.Open("sqlite3", sqliteDSN(path, "query_only(on)"))
+func openSQLite(ctx context.Context, path string, s *Store, cfg Config) (*sqlite, error) {
+	reading, err := sql.Open("sqlite3", sqliteDSN(path, cfg.VFS, "query_only(on)"))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	reading.SetMaxOpenConns(readersMax)
 	reading.SetMaxIdleConns(readersMax)
 	db := &sqlite{store: s, reading: reading}
-	if readOnly {
+	if cfg.ReadOnly {
 		return db, nil
 	}
-	if err := db.openWriter(ctx, path); err != nil {
+	if err := db.openWriter(ctx, path, cfg.VFS); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), reading.Close())
 	}
 	return db, nil
 }
 
-func (db *sqlite) openWriter(ctx context.Context, path string) error {
+func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
 	// NORMAL, because the syncer makes commits durable before they are answered.
-	writing, err := sql.Open("sqlite3", sqliteDSN(path, "synchronous(normal)", "wal_autocheckpoint(1000)"))
+	writing, err := sql.Open("sqlite3", sqliteDSN(path, vfs, "synchronous(normal)", "wal_autocheckpoint(1000)"))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,9 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	NewID  func() [16]byte  // default UUIDv7
 	Queue  *sqlqueue.Queue  // default a new one
-	// Sync makes a file durable, in place of fdatasync; for simulated disks.
+	// VFS names a registered file system of SQLite, and Sync makes a file durable
+	// in place of fdatasync: together they are a simulated disk.
+	VFS  string
 	Sync func(path string) error
 	// ReadOnly opens a database that is there already, as it is, for reading.
 	ReadOnly bool
@@ -62,7 +64,7 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(cfg)
-	if s.db, err = openSQLite(ctx, path, s, cfg.ReadOnly); err != nil {
+	if s.db, err = openSQLite(ctx, path, s, cfg); err != nil {
 		return nil, err
 	}
 	return s, nil
