@@ -7,7 +7,7 @@ GO_TEST := go test -race -shuffle=on
 # Only the tests' own servers on this machine; never a database of yours.
 export CGO_ENABLED ?= 1
 
-.PHONY: build test check lint fmt mutants fuzz clean
+.PHONY: build test check lint fmt mutants fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/restock ./cmd/restock
@@ -39,3 +39,6 @@ fuzz:
 
 clean:
 	rm -rf bin .tools
+
+bench:
+	go run ./bench $(if $(LARGE),-large)

@@ -12,6 +12,7 @@ const (
 	ProblemOrderLate   ProblemKind = "order_overdue"
 	ProblemAwaiting    ProblemKind = "order_awaiting_approval"
 	ProblemReceiptHeld ProblemKind = "receipt_held"
+	ProblemNotPlaced   ProblemKind = "order_not_placed"
 	ProblemRefusals    ProblemKind = "refusals"
 )
 
@@ -32,6 +33,10 @@ type Digest struct {
 	Problems  []Problem
 	Total     int64 // Problems is cut to DigestProblemsMax; this is all of them
 }
+
+// TriesTold is after how many tries operations hear that a factory cannot be
+// reached, or puts an order off.
+const TriesTold = 5
 
 // DigestProblemsMax bounds the problems that one mail lists; the rest is a count.
 const DigestProblemsMax = 50

@@ -130,6 +130,8 @@ func title(k restock.ProblemKind) string {
 		return "order awaits approval"
 	case restock.ProblemReceiptHeld:
 		return "receipt held"
+	case restock.ProblemNotPlaced:
+		return "order cannot be placed"
 	case restock.ProblemRefusals:
 		return "buyers refused, though something is left"
 	}
@@ -145,7 +147,7 @@ func look(p restock.Problem) string {
 		return "restock receipts show " + p.ID
 	case restock.ProblemRefusals:
 		return "restock products show " + string(p.SKU)
-	case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemAwaiting:
+	case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemAwaiting, restock.ProblemNotPlaced:
 	}
 	return "restock orders show " + p.ID
 }

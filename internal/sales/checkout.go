@@ -98,7 +98,10 @@ func appendSold(b []byte, sale restock.Sale, language restock.Language) []byte {
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(s) // a string always has a JSON form
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				return append(b, `""`...) // a string always has a JSON form
+			}
 			return append(b, quoted...)
 		}
 	}

@@ -92,6 +92,13 @@ func problemSources() []problemSource {
 				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
+			restock.ProblemNotPlaced, "replenishment_orders", `t.state = 'planned' AND EXISTS (
+				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state IN ('not_sent', 'rejected')
+				AND (a.tries >= ` + strconv.Itoa(restock.TriesTold) + ` OR t.attempts >= ` + strconv.Itoa(restock.TriesTold) + `))`,
+			`SELECT t.id, p.sku, 'it is tried again and again: ' || (SELECT a.error FROM order_attempts a WHERE a.order_id = t.id
+				ORDER BY a.number DESC LIMIT 1), t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
+		},
+		{
 			restock.ProblemReceiptHeld, "receipts", `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
 			`SELECT t.id, COALESCE(p.sku, ''), 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
 				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,

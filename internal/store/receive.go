@@ -172,11 +172,8 @@ func (t *tx) receiveOrder(ctx context.Context, o orderRow, a restock.Attempt, ap
 // proveAcceptance notes that the factory has the order although it said
 // otherwise, or nothing: a callback proves it, whatever the POST answered.
 func (t *tx) proveAcceptance(ctx context.Context, a restock.Attempt) error {
-	if a.State != restock.AttemptUnknown {
-		return nil
-	}
-	_, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'accepted' WHERE order_id = ? AND number = ? AND state = 'unknown'`,
-		a.OrderID, a.Number)
+	_, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'accepted'
+		WHERE order_id = ? AND number = ? AND state IN ('sending', 'unknown', 'rejected')`, a.OrderID, a.Number)
 	return err
 }
 
