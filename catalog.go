@@ -12,8 +12,8 @@ import (
 // Catalog is what a shop sells and who stands behind it, as written in a
 // catalogue file. Names, not ids, tie its parts together.
 type Catalog struct {
-	// DefaultProduct is what a checkout without a body buys; the only product
-	// when left out.
+	// DefaultProduct is what a checkout without a body buys; left out, it is the
+	// only product of a store that has one.
 	DefaultProduct SKU                    `yaml:"default_product,omitempty" json:"default_product,omitempty"`
 	Currency       string                 `yaml:"currency,omitempty" json:"currency,omitempty"`
 	BuyerEmail     string                 `yaml:"buyer_email,omitempty" json:"buyer_email,omitempty"`
@@ -76,7 +76,10 @@ const (
 
 	QuantityMax = 999_999_999 // nine digits, as many as the factory can echo
 	PriceMax    = 1_000_000_000_000
-	NameLenMax  = 10_000
+	// TotalMax is the largest total of a cart: every program that reads JSON
+	// numbers as floating point still reads it exactly.
+	TotalMax   = 1<<53 - 1
+	NameLenMax = 10_000
 )
 
 // slugPattern keeps a slug usable in an address without escaping.
@@ -85,9 +88,6 @@ const slugPattern = `^[a-z0-9][a-z0-9._-]{0,63}$`
 // Fill sets what was left out to its default.
 func (c *Catalog) Fill() {
 	fill(&c.Currency, DefaultCurrency)
-	if c.DefaultProduct == "" && len(c.Products) == 1 {
-		c.DefaultProduct = c.Products[0].SKU
-	}
 	for i := range c.Factories {
 		c.Factories[i].fill()
 	}

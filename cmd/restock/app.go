@@ -69,10 +69,10 @@ func (a *app) open(ctx context.Context) error {
 	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: a.log}); err != nil {
 		return err
 	}
-	if err := a.applyCatalog(ctx); err != nil {
+	if err := a.listen(ctx); err != nil { // first: the public URL follows from the port
 		return err
 	}
-	if err := a.listen(ctx); err != nil {
+	if err := a.applyCatalog(ctx); err != nil {
 		return err
 	}
 	if err := a.furnish(ctx); err != nil {
@@ -110,6 +110,9 @@ func (a *app) applyCatalog(ctx context.Context) error {
 	defer f.Close() // it is only read
 	created := 0
 	err = ops.ReadCatalog(bufio.NewReader(f), func(part restock.Catalog) error {
+		if err := checkReach(a.publicURL(), part.Factories); err != nil {
+			return err
+		}
 		changes, err := a.store.ApplyCatalog(ctx, part, store.CreateMissing)
 		created += len(changes)
 		return err
@@ -121,7 +124,7 @@ func (a *app) applyCatalog(ctx context.Context) error {
 	return nil
 }
 
-// listen opens the listeners first: the public URL follows from the port.
+// listen opens the listeners.
 func (a *app) listen(ctx context.Context) error {
 	var err error
 	a.publicRoutes = http.NewServeMux()
@@ -180,10 +183,10 @@ func (a *app) furnish(ctx context.Context) error {
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 	})
-	a.office = ops.New(officeStore{a.store}, a.store.Queue(), sender, ops.Config{
+	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
 		Logger: a.log, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
-		MailNote: a.cfg.mailNote(), Version: version, AlertGap: a.cfg.AlertGap,
+		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
 	})
 	return nil
@@ -336,9 +339,15 @@ func (a *app) close() error {
 }
 
 // officeStore gives the operator's side the store's catalogue in its words.
-type officeStore struct{ *store.Store }
+type officeStore struct {
+	*store.Store
+	publicURL string
+}
 
 func (s officeStore) ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error) {
+	if err := checkReach(s.publicURL, c.Factories); err != nil {
+		return nil, err
+	}
 	mode := store.CreateAndEdit
 	if dryRun {
 		mode = store.DryRun

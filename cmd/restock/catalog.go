@@ -56,7 +56,7 @@ func (a *catalogApplyCommand) Run(c *console) error {
 	if err := a.read(func(restock.Catalog) error { return nil }); err != nil { // all mistakes, before anything is changed
 		return err
 	}
-	total := ops.CatalogResult{DryRun: a.DryRun}
+	total := ops.CatalogResult{DryRun: a.DryRun, Changes: []restock.CatalogChange{}}
 	progress := newProgress(c, "products")
 	err := a.read(func(part restock.Catalog) error {
 		result, err := a.send(c, part)

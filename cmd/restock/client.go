@@ -15,9 +15,9 @@ import (
 
 // remote is how a command finds the running server.
 type remote struct {
-	Server    string `placeholder:"URL" help:"The server's operator address; the one that runs on the data folder when left out."`
-	Data      string `default:"restock-data" type:"path" help:"The data folder, with the server's address and the operator's token."`
-	TokenFile string `type:"path" placeholder:"FILE" help:"The operator's token; the one in the data folder when left out."`
+	Server    string `env:"RESTOCK_SERVER" placeholder:"URL" help:"The server's operator address; the one that runs on the data folder when left out."`
+	Data      string `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"The data folder, with the server's address and the operator's token."`
+	TokenFile string `env:"RESTOCK_TOKEN_FILE" type:"path" placeholder:"FILE" help:"The operator's token; the one in the data folder when left out."`
 	JSON      bool   `name:"json" help:"Print JSON, for scripts."`
 }
 
@@ -38,12 +38,19 @@ func (r *remote) server() string {
 }
 
 func (r *remote) token() (string, error) {
+	if _, err := os.Stat(r.Data); err != nil && r.TokenFile == "" {
+		return "", fmt.Errorf("there is no data folder %s; start the service with restock serve, or name its folder with --data", r.Data)
+	}
 	path := orDefault(r.TokenFile, filepath.Join(r.Data, tokenFile))
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("the operator's token: %w; name its file with --token-file, or the server's data folder with --data", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	token := strings.TrimSpace(string(text))
+	if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", fmt.Errorf("%s must hold one token and nothing else", path)
+	}
+	return token, nil
 }
 
 // get reads an answer of the API into v.

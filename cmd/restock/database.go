@@ -14,8 +14,8 @@ import (
 // database is how a command finds the database itself, also beside a running
 // server.
 type database struct {
-	Data string `default:"restock-data" type:"path" help:"The data folder."`
-	DB   string `name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	Data string `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"The data folder."`
+	DB   string `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
 }
 
 func (d *database) url() string {
@@ -119,12 +119,15 @@ func (b *backupCommand) Run(c *console) error {
 	if err := os.MkdirAll(b.Dir, ownerOnly); err != nil {
 		return err
 	}
+	start := time.Now()
+	target := filepath.Join(b.Dir, databaseFile)
+	if _, err := os.Stat(target); err == nil {
+		return fmt.Errorf("%s holds a backup already; give a new folder", b.Dir)
+	}
 	s, err := store.Open(c.ctx, b.url(), store.Config{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	target := filepath.Join(b.Dir, databaseFile)
 	if err := errors.Join(s.Backup(c.ctx, target), s.Close()); err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/web"
 )
 
@@ -50,7 +52,11 @@ func show[T any](c *console, l *listing, path string, q url.Values, empty, heade
 	fmt.Fprintln(table, header)
 	for _, item := range page.Items {
 		cells := row(item)
-		fmt.Fprintf(table, strings.TrimSuffix(strings.Repeat("%v\t", len(cells)), "\t")+"\n", cells...)
+		texts := make([]string, len(cells))
+		for i, cell := range cells {
+			texts[i] = printable(fmt.Sprint(cell))
+		}
+		fmt.Fprintln(table, strings.Join(texts, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -59,6 +65,16 @@ func show[T any](c *console, l *listing, path string, q url.Values, empty, heade
 		c.printf("more: --after %s\n", page.Next)
 	}
 	return nil
+}
+
+// printable keeps strangers' words from moving the cursor or breaking a table.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '·'
+		}
+		return c
+	}, s)
 }
 
 // showOne prints one thing as JSON: it has more than a line can tell.
@@ -117,7 +133,12 @@ type salesListCommand struct {
 func (s *salesListCommand) Run(c *console) error {
 	q := s.query()
 	set(q, "reference", s.Reference)
-	return show(c, &s.listing, "/v1/sales", q, "Nothing was sold yet: curl -X POST "+s.server()+"/checkout", "SALE\tSOLD AT\tITEMS\tTOTAL\tREFERENCE",
+	empty := "Nothing was sold yet."
+	var status ops.StatusReport
+	if err := s.get(c, "/v1/status", nil, &status); err == nil {
+		empty = "Nothing was sold yet: curl -X POST " + status.PublicURL + "/checkout"
+	}
+	return show(c, &s.listing, "/v1/sales", q, empty, "SALE\tSOLD AT\tITEMS\tTOTAL\tREFERENCE",
 		func(s restock.Sale) []any {
 			items := make([]string, 0, len(s.Lines))
 			for _, l := range s.Lines {

@@ -27,8 +27,9 @@ const (
 	exitUsage  = 2
 )
 
-// envPrefix begins the name of every environment variable: --public-url is
-// RESTOCK_PUBLIC_URL.
+// envPrefix begins the name of every environment variable. The settings of a
+// service have one each, --public-url is RESTOCK_PUBLIC_URL; so has what names
+// the server or the database. What a single command is asked for has none.
 const envPrefix = "RESTOCK"
 
 type commands struct {
@@ -75,7 +76,6 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 	parser, err := kong.New(&cli,
 		kong.Name("restock"),
 		kong.Description("Automatic stock replenishment. Begin with: restock demo"),
-		kong.DefaultEnvars(envPrefix),
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -5,54 +5,57 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/mail"
+	netmail "net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	_ "time/tzdata" // the binary knows every time zone on any machine
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/store"
 )
 
 // settings is the configuration of a service. Every setting is a flag, an
 // environment variable RESTOCK_… and has a default; none is needed to run.
 type settings struct {
-	Listen      string `default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
-	AdminListen string `help:"Where operators reach /v1; the same as --listen when that is loopback."`
-	Data        string `default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
-	DB          string `name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
-	Queue       string `default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
-	Mail        string `default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
+	Listen      string `env:"RESTOCK_LISTEN" default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
+	AdminListen string `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach /v1; the same as --listen when that is loopback."`
+	Data        string `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
+	DB          string `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	Queue       string `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
+	Mail        string `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
 
-	MailFrom        string `default:"restock@localhost" help:"Sender of all mails."`
-	OperationsEmail string `default:"operations@localhost" help:"Who is told of everything abnormal."`
-	PublicURL       string `placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
+	MailFrom        string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
+	OperationsEmail string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`
+	PublicURL       string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
 
-	Roles   []string `default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, or all."`
-	Catalog string   `type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
+	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, or all."`
+	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
 
-	OperatorTokenFile string `type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
-	CallbackKeysFile  string `type:"path" placeholder:"FILE" help:"Keys that sign callback addresses; made with a new database when left out."`
+	OperatorTokenFile string `env:"RESTOCK_OPERATOR_TOKEN_FILE" type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
+	CallbackKeysFile  string `env:"RESTOCK_CALLBACK_KEYS_FILE" type:"path" placeholder:"FILE" help:"Keys that sign callback addresses; made with a new database when left out."`
 
-	Timezone       string        `default:"Asia/Seoul" help:"Zone of the times in mails."`
-	RefusedStatus  int           `default:"409" help:"HTTP status of a purchase refused for lack of stock: 409, or 200 for old clients."`
-	CallbackWindow time.Duration `default:"1m" help:"The least time a factory has to call back before its order is overdue."`
-	SweepInterval  time.Duration `default:"10s" help:"How often what was missed is looked for."`
-	RetryBase      time.Duration `default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
-	AlertGap       time.Duration `default:"1m" help:"The least time between two mails to operations."`
-	Retention      time.Duration `default:"168h" help:"How long handled messages are kept."`
-	KeyRetention   time.Duration `default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
+	Timezone       string        `env:"RESTOCK_TIMEZONE" default:"Asia/Seoul" help:"Zone of the times in mails."`
+	RefusedStatus  int           `env:"RESTOCK_REFUSED_STATUS" default:"409" help:"HTTP status of a purchase refused for lack of stock: 409, or 200 for old clients."`
+	CallbackWindow time.Duration `env:"RESTOCK_CALLBACK_WINDOW" default:"1m" help:"The least time a factory has to call back before its order is overdue."`
+	SweepInterval  time.Duration `env:"RESTOCK_SWEEP_INTERVAL" default:"10s" help:"How often what was missed is looked for."`
+	RetryBase      time.Duration `env:"RESTOCK_RETRY_BASE" default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
+	AlertGap       time.Duration `env:"RESTOCK_ALERT_GAP" default:"1m" help:"The least time between two mails to operations."`
+	Retention      time.Duration `env:"RESTOCK_RETENTION" default:"168h" help:"How long handled messages are kept."`
+	KeyRetention   time.Duration `env:"RESTOCK_KEY_RETENTION" default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
 
-	CheckoutRate   float64  `placeholder:"N" help:"Checkouts a second that one client address may send; any number when left out."`
-	TrustedProxies []string `placeholder:"CIDR" help:"Proxies whose X-Forwarded-For tells the client's address."`
-	CORSOrigins    []string `name:"cors-origins" default:"*" help:"Browser pages that may call the product page and the checkout."`
-	SalesTokenFile string   `type:"path" placeholder:"FILE" help:"When given, a checkout needs this token: then only the shop's backend sells."`
+	CheckoutRate   float64  `env:"RESTOCK_CHECKOUT_RATE" placeholder:"N" help:"Checkouts a second that one client address may send; any number when left out."`
+	TrustedProxies []string `env:"RESTOCK_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For tells the client's address."`
+	CORSOrigins    []string `env:"RESTOCK_CORS_ORIGINS" name:"cors-origins" default:"*" help:"Browser pages that may call the product page and the checkout."`
+	SalesTokenFile string   `env:"RESTOCK_SALES_TOKEN_FILE" type:"path" placeholder:"FILE" help:"When given, a checkout needs this token: then only the shop's backend sells."`
 
-	LogLevel slog.Level `default:"info" help:"debug, info, warn or error."`
+	LogLevel slog.Level `env:"RESTOCK_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 }
 
 // keyRetentionMin is the least time that a repeated request is known.
@@ -113,18 +116,11 @@ func (s *settings) check() error {
 	if s.RefusedStatus != 409 && s.RefusedStatus != 200 {
 		mistake("--refused-status: %d must be 409 or 200", s.RefusedStatus)
 	}
-	for flag, address := range map[string]string{"--mail-from": s.MailFrom, "--operations-email": s.OperationsEmail} {
-		if _, err := mail.ParseAddress(address); err != nil {
-			mistake("%s: %q is not an e-mail address", flag, address)
-		}
+	if err := store.CheckURL(s.databaseURL()); err != nil {
+		mistake("--db: %w", err)
 	}
-	for flag, d := range map[string]time.Duration{
-		"--callback-window": s.CallbackWindow, "--sweep-interval": s.SweepInterval, "--retry-base": s.RetryBase,
-		"--alert-gap": s.AlertGap, "--retention": s.Retention,
-	} {
-		if d <= 0 {
-			mistake("%s: must be above 0", flag)
-		}
+	if err := mail.Check(s.mailURL()); err != nil {
+		mistake("--mail: %w", err)
 	}
 	if s.KeyRetention < keyRetentionMin {
 		mistake("--key-retention: must be at least %s: a buyer may repeat a request that long", keyRetentionMin)
@@ -135,15 +131,43 @@ func (s *settings) check() error {
 	if _, err := parseNets("--trusted-proxies", s.TrustedProxies); err != nil {
 		mistakes = append(mistakes, err)
 	}
+	mistakes = append(mistakes, s.checkValues()...)
 	mistakes = append(mistakes, s.checkAddresses()...)
 	return errors.Join(mistakes...)
 }
 
+func (s *settings) checkValues() []error {
+	var mistakes []error
+	for _, f := range []struct{ flag, address string }{{"--mail-from", s.MailFrom}, {"--operations-email", s.OperationsEmail}} {
+		if _, err := netmail.ParseAddress(f.address); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q is not an e-mail address", f.flag, f.address))
+		}
+	}
+	for _, f := range []struct {
+		flag string
+		d    time.Duration
+	}{
+		{"--callback-window", s.CallbackWindow},
+		{"--sweep-interval", s.SweepInterval},
+		{"--retry-base", s.RetryBase},
+		{"--alert-gap", s.AlertGap},
+		{"--retention", s.Retention},
+	} {
+		if f.d <= 0 {
+			mistakes = append(mistakes, fmt.Errorf("%s: must be above 0", f.flag))
+		}
+	}
+	return mistakes
+}
+
 func (s *settings) checkAddresses() []error {
 	var mistakes []error
-	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		mistakes = append(mistakes, fmt.Errorf("--listen: %q must be HOST:PORT", s.Listen))
-	} else if !isLoopback(s.Listen) && s.AdminListen == "" {
+	for _, f := range []struct{ flag, address string }{{"--listen", s.Listen}, {"--admin-listen", s.AdminListen}} {
+		if f.address != "" && !isHostPort(f.address) {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q must be HOST:PORT", f.flag, f.address))
+		}
+	}
+	if isHostPort(s.Listen) && !isLoopback(s.Listen) && s.AdminListen == "" {
 		mistakes = append(mistakes, errors.New("--admin-listen: give it when --listen is not loopback, so that /v1 is not open to everybody"))
 	}
 	if s.PublicURL == "" {
@@ -153,6 +177,15 @@ func (s *settings) checkAddresses() []error {
 		mistakes = append(mistakes, fmt.Errorf("--public-url: %q must be http:// or https:// with a host and no query", s.PublicURL))
 	}
 	return mistakes
+}
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 // isLoopback reports whether only this machine reaches an address.

@@ -89,3 +89,12 @@ func invalidURL(why string) error {
 	return invalid("the mail URL %s; allowed are file:DIR, smtp://user:password@host:port[?tls=required|none] "+
 		"and smtps://user:password@host:port, with special characters in user and password percent-encoded", why)
 }
+
+// Check reports a mail URL that Open would not take, without opening it.
+func Check(rawURL string) error {
+	if Local(rawURL) {
+		return nil
+	}
+	_, err := Open(rawURL, Config{})
+	return err
+}

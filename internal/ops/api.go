@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
@@ -120,9 +122,11 @@ func (a *api) receipt(ctx context.Context, id restock.ReceiptID) (receiptWithBod
 // StatusReport is what GET /v1/status answers.
 type StatusReport struct {
 	restock.Status
-	Queues  []queue.Stats `json:"queues"`
-	Mail    string        `json:"mail,omitempty"`
-	Version string        `json:"version"`
+	Queues []queue.Stats `json:"queues"`
+	Mail   string        `json:"mail,omitempty"`
+	// PublicURL is where buyers and factories reach us.
+	PublicURL string `json:"public_url"`
+	Version   string `json:"version"`
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +140,13 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	web.WriteJSON(w, http.StatusOK, StatusReport{Status: status, Queues: queues, Mail: a.cfg.MailNote, Version: a.cfg.Version})
+	if status.Watch == nil {
+		status.Watch = []restock.Product{}
+	}
+	if queues == nil {
+		queues = []queue.Stats{}
+	}
+	web.WriteJSON(w, http.StatusOK, StatusReport{Status: status, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version})
 }
 
 func (a *api) verify(w http.ResponseWriter, r *http.Request) {
@@ -152,6 +162,10 @@ func (a *api) deadLetters(w http.ResponseWriter, r *http.Request) {
 	page, err := web.ParsePage(r)
 	if err != nil {
 		a.fail(w, r, err)
+		return
+	}
+	if name := r.FormValue("queue"); name != "" && !slices.Contains(restock.Queues(), name) {
+		a.fail(w, r, invalid("there is no queue %q; take one of %s", name, strings.Join(restock.Queues(), ", ")))
 		return
 	}
 	letters, next, err := a.dead.DeadLetters(r.Context(), queue.Filter{Queue: r.FormValue("queue"), After: page.After, Limit: page.Limit})

@@ -26,40 +26,66 @@ const PartProductsMax = 1000
 func ReadCatalog(r io.Reader, use func(restock.Catalog) error) error {
 	decoder := yaml.NewDecoder(r)
 	decoder.KnownFields(true)
-	currency := "" // of the first document; it holds for all
+	parts := catalogParts{use: use}
 	for first := true; ; first = false {
 		var c restock.Catalog
 		err := decoder.Decode(&c)
 		switch {
 		case errors.Is(err, io.EOF) && !first:
-			return nil
+			return parts.end()
 		case err != nil && !errors.Is(err, io.EOF): // an empty file is an empty catalogue
 			return invalid("the catalogue cannot be read: %v", err)
 		}
-		c.Currency = cmp.Or(c.Currency, currency)
-		c.Fill()
-		currency = c.Currency
-		if !first { // a later document only adds
-			c.DefaultProduct, c.BuyerEmail, c.DailyLimit = "", "", 0
-		}
-		if err := c.Check(); err != nil {
-			return err
-		}
-		if err := eachPart(c, use); err != nil {
+		if err := parts.add(c); err != nil {
 			return err
 		}
 	}
 }
 
-func eachPart(c restock.Catalog, use func(restock.Catalog) error) error {
+// catalogParts passes a catalogue on in parts. The settings of the first
+// document hold for all; the default product goes with the last part, when the
+// store has all products.
+type catalogParts struct {
+	use            func(restock.Catalog) error
+	currency       string
+	defaultProduct restock.SKU
+	waiting        *restock.Catalog
+}
+
+func (p *catalogParts) add(c restock.Catalog) error {
+	c.Currency = cmp.Or(c.Currency, p.currency)
+	c.Fill()
+	if err := c.Check(); err != nil {
+		return err
+	}
+	p.currency = c.Currency
+	p.defaultProduct = cmp.Or(c.DefaultProduct, p.defaultProduct)
+	c.DefaultProduct = ""
 	for more := true; more; {
-		var part restock.Catalog
-		part, c, more = cut(c)
-		if err := use(part); err != nil {
+		if err := p.flush(); err != nil {
 			return err
 		}
+		var part restock.Catalog
+		part, c, more = cut(c)
+		p.waiting = &part
 	}
 	return nil
+}
+
+func (p *catalogParts) flush() error {
+	if p.waiting == nil {
+		return nil
+	}
+	part := *p.waiting
+	p.waiting = nil
+	return p.use(part)
+}
+
+func (p *catalogParts) end() error {
+	if p.waiting != nil {
+		p.waiting.DefaultProduct = p.defaultProduct
+	}
+	return p.flush()
 }
 
 // cut takes the first part of a catalogue and gives the rest.
@@ -140,9 +166,7 @@ func applyPart(body []byte, apply func(restock.Catalog) error) error {
 	if err := decoder.Decode(&c); err != nil {
 		return invalid("the part of a catalogue cannot be read: %v", err)
 	}
-	only := c.DefaultProduct
 	c.Fill()
-	c.DefaultProduct = only // one product in a part is not the only product
 	if err := c.Check(); err != nil {
 		return err
 	}

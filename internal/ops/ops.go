@@ -79,7 +79,9 @@ type Config struct {
 	Zone      *time.Location
 	// MailNote is shown in the status, for instance that nobody receives mail.
 	MailNote string
-	Version  string
+	// PublicURL is shown in the status.
+	PublicURL string
+	Version   string
 	// AlertInterval is how often problems are looked for, and AlertGap the least
 	// time between two mails about new ones.
 	AlertInterval, AlertGap time.Duration

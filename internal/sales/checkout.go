@@ -138,10 +138,11 @@ func readCart(w http.ResponseWriter, r *http.Request) (restock.Cart, error) {
 	return cart, err
 }
 
-// item is one line of a checkout's body. What is left out is nil.
+// item is one line of a checkout's body, as it was written: text is not a
+// number, and null, which JavaScript makes of NaN, is not "left out".
 type item struct {
-	SKU      *string          `json:"sku"`
-	Quantity *json.RawMessage `json:"quantity"` // as written: text is not a number
+	SKU      json.RawMessage `json:"sku"`
+	Quantity json.RawMessage `json:"quantity"`
 }
 
 // parseCart reads the body of a checkout as JSON, whatever its Content-Type: a
@@ -157,8 +158,8 @@ func parseCart(body []byte) (restock.Cart, error) {
 	}
 	var request struct {
 		item
-		Items     *[]item `json:"items"`
-		Reference string  `json:"reference"`
+		Items     json.RawMessage `json:"items"`
+		Reference string          `json:"reference"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if err := decoder.Decode(&request); err != nil {
@@ -186,34 +187,39 @@ func parseCart(body []byte) (restock.Cart, error) {
 }
 
 // chosen gives the lines of a body, which names one product or lists items.
-func chosen(single item, items *[]item) ([]item, error) {
-	switch {
-	case items == nil:
+func chosen(single item, list json.RawMessage) ([]item, error) {
+	if len(list) == 0 {
 		return []item{single}, nil
-	case single != item{}:
+	}
+	var items []item
+	if err := json.Unmarshal(list, &items); err != nil {
+		return nil, invalid("items is not a list of objects with sku and quantity: %v", err)
+	}
+	switch {
+	case len(single.SKU)+len(single.Quantity) > 0:
 		return nil, invalid("give sku and quantity, or items, not both")
-	case len(*items) == 0 || len(*items) > linesMax:
+	case len(items) == 0 || len(items) > linesMax:
 		return nil, invalid("items must have 1 to %d entries", linesMax)
 	}
-	for _, it := range *items {
-		if it.SKU == nil {
+	for _, it := range items {
+		if len(it.SKU) == 0 {
 			return nil, invalid("each of the items needs a sku")
 		}
 	}
-	return *items, nil
+	return items, nil
 }
 
 func (it item) line() (restock.Line, error) {
 	line := restock.Line{Quantity: 1}
-	if it.SKU != nil {
-		if line.Product = *it.SKU; line.Product == "" {
-			return line, invalid("sku is empty")
+	if len(it.SKU) > 0 {
+		if it.SKU[0] != '"' || json.Unmarshal(it.SKU, &line.Product) != nil || line.Product == "" {
+			return line, invalid("sku must be a text such as \"CP-502101\", not %s", clip(string(it.SKU)))
 		}
 	}
-	if it.Quantity != nil {
-		n, err := strconv.ParseInt(string(*it.Quantity), 10, 64)
+	if len(it.Quantity) > 0 {
+		n, err := strconv.ParseInt(string(it.Quantity), 10, 64)
 		if err != nil || n < 1 || n > restock.QuantityMax {
-			return line, invalid("quantity must be a whole number from 1 to %d, not %s", int64(restock.QuantityMax), clip(string(*it.Quantity)))
+			return line, invalid("quantity must be a whole number from 1 to %d, not %s", int64(restock.QuantityMax), clip(string(it.Quantity)))
 		}
 		line.Quantity = n
 	}

@@ -156,7 +156,7 @@ func parseReturn(body []byte) ([]restock.Line, string, error) {
 	}
 	lines := make([]restock.Line, 0, len(request.Items))
 	for _, it := range request.Items {
-		if it.SKU == nil {
+		if len(it.SKU) == 0 {
 			return nil, "", invalid("each of the items needs a sku")
 		}
 		line, err := it.line()

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/restock/restock"
 )
@@ -97,7 +100,49 @@ func (a *applier) partners(ctx context.Context) error {
 			return fmt.Errorf("advertisement %s: %w", ad.Name, err)
 		}
 	}
-	return nil
+	return a.checkNames(ctx)
+}
+
+// checkNames reports all names that neither the catalogue nor the store knows,
+// before any product is touched.
+func (a *applier) checkNames(ctx context.Context) error {
+	var unknown []string
+	check := func(query, kind, name string, inCatalog func(string) bool) error {
+		_, err := partner(ctx, a, query, kind, name, inCatalog)
+		if restock.KindOf(err) == restock.Invalid {
+			if text := err.Error(); !slices.Contains(unknown, text) && len(unknown) < unknownShown {
+				unknown = append(unknown, text)
+			}
+			return nil
+		}
+		return err
+	}
+	for _, p := range a.catalog.Products {
+		if err := errors.Join(check(selectFactory, "factory", p.Factory, a.namesFactory),
+			check(selectAdvertisement, "advertisement", p.Advertisement, a.namesAdvertisement)); err != nil {
+			return err
+		}
+	}
+	if name := string(a.catalog.DefaultProduct); name != "" && !a.namesProduct(a.catalog.DefaultProduct) {
+		if _, err := a.tx.productID(ctx, name); restock.KindOf(err) == restock.NotFound {
+			unknown = append(unknown, fmt.Sprintf("default_product: there is no product %q, neither in the catalogue nor in the store", name))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return restock.Errorf(restock.Invalid, restock.CodeInvalid, "the catalogue names what is not there:\n  %s\nNothing was changed; mend the file and apply it again",
+		strings.Join(unknown, "\n  "))
+}
+
+const (
+	selectFactory       = `SELECT id FROM factories WHERE identifier = ?`
+	selectAdvertisement = `SELECT id FROM advertisements WHERE name = ?`
+	unknownShown        = 50 // names in one error
+)
+
+func (a *applier) namesProduct(sku restock.SKU) bool {
+	return slices.ContainsFunc(a.catalog.Products, func(p restock.CatalogProduct) bool { return p.SKU == sku })
 }
 
 // column is one editable column: its name, the stored and the wanted value.
@@ -119,6 +164,9 @@ func (a *applier) edit(ctx context.Context, kind, name, table string, id any, co
 		changed = true
 		if a.mode == DryRun {
 			continue
+		}
+		if d, ok := c.wanted.(time.Duration); ok {
+			c.wanted = d.Microseconds()
 		}
 		if err := a.tx.must(ctx, `UPDATE `+table+` SET `+c.name+` = ? WHERE id = ?`, c.wanted, id); err != nil {
 			return changed, err
@@ -149,7 +197,7 @@ func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
 		{"language", string(old.Language), string(f.Language)},
 		{"url", old.URL, f.URL},
 		{"requester", old.Requester, f.Requester},
-		{"lead_time", old.LeadTime.Microseconds(), f.LeadTime.Microseconds()},
+		{"lead_time", old.LeadTime, f.LeadTime},
 		{"max_in_flight", old.MaxInFlight, f.MaxInFlight},
 		{"rate_per_second", old.RatePerSecond, f.RatePerSecond},
 	})
@@ -188,11 +236,11 @@ func (a *applier) products(ctx context.Context, products []restock.CatalogProduc
 }
 
 func (a *applier) product(ctx context.Context, p restock.CatalogProduct) error {
-	factory, err := partner(ctx, a, `SELECT id FROM factories WHERE identifier = ?`, "factory", p.Factory, a.namesFactory)
+	factory, err := partner(ctx, a, selectFactory, "factory", p.Factory, a.namesFactory)
 	if err != nil {
 		return err
 	}
-	ad, err := partner(ctx, a, `SELECT id FROM advertisements WHERE name = ?`, "advertisement", p.Advertisement, a.namesAdvertisement)
+	ad, err := partner(ctx, a, selectAdvertisement, "advertisement", p.Advertisement, a.namesAdvertisement)
 	if err != nil {
 		return err
 	}
@@ -304,21 +352,11 @@ func partner(ctx context.Context, a *applier, query, kind, name string, inCatalo
 }
 
 func (a *applier) namesFactory(name string) bool {
-	for _, f := range a.catalog.Factories {
-		if f.Identifier == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.catalog.Factories, func(f restock.CatalogFactory) bool { return f.Identifier == name })
 }
 
 func (a *applier) namesAdvertisement(name string) bool {
-	for _, ad := range a.catalog.Advertisements {
-		if ad.Name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.catalog.Advertisements, func(ad restock.CatalogAdvertisement) bool { return ad.Name == name })
 }
 
 func (a *applier) settings(ctx context.Context) error {
@@ -326,8 +364,12 @@ func (a *applier) settings(ctx context.Context) error {
 	if a.catalog.DailyLimit > 0 {
 		limit = strconv.FormatInt(a.catalog.DailyLimit, 10)
 	}
+	standard, err := a.defaultProduct(ctx)
+	if err != nil {
+		return err
+	}
 	for _, s := range []struct{ name, value string }{
-		{settingDefaultProduct, string(a.catalog.DefaultProduct)},
+		{settingDefaultProduct, standard},
 		{settingCurrency, a.catalog.Currency},
 		{settingBuyerEmail, a.catalog.BuyerEmail},
 		{settingDailyLimit, limit},
@@ -344,6 +386,27 @@ func (a *applier) settings(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// defaultProduct is the one that the catalogue names, or the only product of a
+// store that has no default yet.
+func (a *applier) defaultProduct(ctx context.Context) (string, error) {
+	if a.catalog.DefaultProduct != "" {
+		return string(a.catalog.DefaultProduct), nil
+	}
+	old, err := a.tx.setting(ctx, settingDefaultProduct)
+	if err != nil || old != "" {
+		return "", err
+	}
+	skus, err := collect(ctx, a.tx, `SELECT sku FROM products LIMIT 2`, nil, func(rows *sql.Rows) (string, error) {
+		var sku string
+		err := rows.Scan(&sku)
+		return sku, err
+	})
+	if err != nil || len(skus) != 1 {
+		return "", err
+	}
+	return skus[0], nil
 }
 
 func (t *tx) setSetting(ctx context.Context, name, value string) error {

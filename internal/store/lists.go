@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +61,7 @@ func page[T any](ctx context.Context, s *Store, query, order string, q restock.L
 
 // narrowBy adds the conditions that most lists share: one product, one state,
 // and after an id, newest first.
-func narrowBy(q restock.ListQuery, id, product, state string) func(context.Context, *tx, *list) error {
+func narrowBy(q restock.ListQuery, id, product, state string, states ...string) func(context.Context, *tx, *list) error {
 	return func(ctx context.Context, tx *tx, l *list) error {
 		if q.After != "" {
 			after, err := restock.ParseID[list](q.After)
@@ -70,6 +71,9 @@ func narrowBy(q restock.ListQuery, id, product, state string) func(context.Conte
 			l.and(id+` < ?`, after)
 		}
 		if q.State != "" {
+			if !slices.Contains(states, q.State) {
+				return restock.Errorf(restock.Invalid, restock.CodeInvalid, "there is no state %q here; take one of %s", q.State, strings.Join(states, ", "))
+			}
 			l.and(state+` = ?`, q.State)
 		}
 		return narrowProduct(ctx, tx, l, q, product)
@@ -92,18 +96,19 @@ func narrowProduct(ctx context.Context, tx *tx, l *list, q restock.ListQuery, co
 func (s *Store) Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error) {
 	return page(ctx, s, `SELECT `+productColumns+` FROM products`, `sku`, q, scanProduct,
 		func(p restock.Product) string { return string(p.SKU) },
-		func(_ context.Context, _ *tx, l *list) error {
+		func(ctx context.Context, tx *tx, l *list) error {
 			if q.After != "" {
 				l.and(`sku > ?`, q.After)
 			}
-			return nil
+			return narrowProduct(ctx, tx, l, q, `id`)
 		})
 }
 
 // Orders lists orders, newest first.
 func (s *Store) Orders(ctx context.Context, q restock.ListQuery) ([]restock.Order, string, error) {
 	return page(ctx, s, `SELECT `+orderColumns+orderTables, `o.id DESC`, q, scanOrder,
-		func(o restock.Order) string { return o.ID.String() }, narrowBy(q, `o.id`, `o.product_id`, `o.state`))
+		func(o restock.Order) string { return o.ID.String() }, narrowBy(q, `o.id`, `o.product_id`, `o.state`,
+			"planned", "awaiting_approval", "sending", "unknown", "accepted", "overdue", "partly_received", "held", "received", "closed_short"))
 }
 
 // Order gives one order with its attempts and receipts.
@@ -127,7 +132,8 @@ func (s *Store) Order(ctx context.Context, id restock.OrderID) (restock.Order, e
 // Receipts lists receipts, newest first.
 func (s *Store) Receipts(ctx context.Context, q restock.ListQuery) ([]restock.Receipt, string, error) {
 	return page(ctx, s, `SELECT `+receiptColumns+receiptTables, `r.id DESC`, q, scanReceipt,
-		func(r restock.Receipt) string { return r.ID.String() }, narrowBy(q, `r.id`, `r.product_id`, `r.state`))
+		func(r restock.Receipt) string { return r.ID.String() }, narrowBy(q, `r.id`, `r.product_id`, `r.state`,
+			"applied", "duplicate", "held", "refused"))
 }
 
 // Receipt gives one receipt and the body that was kept of it.
@@ -163,7 +169,7 @@ func (s *Store) Stockouts(ctx context.Context, q restock.ListQuery) ([]restock.S
 			err := rows.Scan(&o.ID, &o.SKU, instant{&o.OpenedAt}, instant{&o.ClosedAt}, &o.RefusedBuyers, &o.RefusedUnits, instant{&o.FirstRefused})
 			return o, err
 		},
-		func(o restock.Stockout) string { return o.ID.String() }, narrowBy(q, `s.id`, `s.product_id`, state))
+		func(o restock.Stockout) string { return o.ID.String() }, narrowBy(q, `s.id`, `s.product_id`, state, "open", "closed"))
 }
 
 // Refusals lists who was turned away while something was left, newest day
@@ -220,7 +226,7 @@ func (s *Store) Decisions(ctx context.Context, q restock.ListQuery) ([]restock.D
 			return d, err
 		},
 		func(d restock.Decision) string { return d.ID.String() },
-		narrowBy(q, `d.id`, `d.product_id`, `CASE WHEN d.ordered THEN 'ordered' ELSE 'not ordered' END`))
+		narrowBy(q, `d.id`, `d.product_id`, `CASE WHEN d.ordered THEN 'ordered' ELSE 'not_ordered' END`, "ordered", "not_ordered"))
 }
 
 // saleHeads has a row per sale: what belongs to the whole stands on every line.

@@ -51,6 +51,9 @@ func Migrate(ctx context.Context, rawURL string, dryRun bool) ([]Migration, erro
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, errNoDatabase(path)
+	}
 	var steps []Migration
 	err = withProviders(path, func(providers []*goose.Provider) error {
 		for _, p := range providers {
@@ -74,8 +77,7 @@ func Migrate(ctx context.Context, rawURL string, dryRun bool) ([]Migration, erro
 // the one that this program reads.
 func requireCurrent(ctx context.Context, path string) error {
 	if _, err := os.Stat(path); err != nil {
-		return restock.Errorf(restock.NotFound, restock.CodeNotFound,
-			"there is no database at %s; `restock serve` makes one, --data or --db names another", path)
+		return errNoDatabase(path)
 	}
 	steps, err := Migrate(ctx, "sqlite:"+path, true)
 	if err != nil {
@@ -88,6 +90,11 @@ func requireCurrent(ctx context.Context, path string) error {
 		}
 	}
 	return nil
+}
+
+func errNoDatabase(path string) error {
+	return restock.Errorf(restock.NotFound, restock.CodeNotFound,
+		"there is no database at %s; `restock serve` makes one, --data or --db names another", path)
 }
 
 func withProviders(path string, use func([]*goose.Provider) error) (err error) {

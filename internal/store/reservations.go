@@ -284,7 +284,7 @@ func (s *Store) Reservations(ctx context.Context, q restock.ListQuery) ([]restoc
 				l.and(`r.id IN (SELECT reservation_id FROM reservation_lines WHERE product_id = ?)`, id)
 			}
 			q.Product = ""
-			return narrowBy(q, `r.id`, ``, `r.state`)(ctx, tx, l)
+			return narrowBy(q, `r.id`, ``, `r.state`, "held", "confirmed", "released", "expired")(ctx, tx, l)
 		})
 	if err != nil {
 		return nil, "", err

@@ -168,6 +168,7 @@ func (c *counter) refuse(cart restock.Cart) restock.Outcome {
 // on two lines counts as their sum.
 func (c *counter) sum(cart restock.Cart) (map[restock.ProductID]int64, error) {
 	asked := make(map[restock.ProductID]int64, len(cart.Lines))
+	left := int64(restock.TotalMax)
 	for _, line := range cart.Lines {
 		if err := c.problems[line.Product]; err != nil {
 			return nil, err
@@ -180,6 +181,10 @@ func (c *counter) sum(cart restock.Cart) (map[restock.ProductID]int64, error) {
 		if asked[p.ID] > p.Policy.MaxPerPurchase {
 			return nil, tooMany(p)
 		}
+		if p.Price > 0 && line.Quantity > left/p.Price {
+			return nil, restock.Errorf(restock.Invalid, restock.CodeInvalid, "the total would be above %d", int64(restock.TotalMax))
+		}
+		left -= line.Quantity * p.Price
 	}
 	if len(asked) == 0 {
 		return nil, restock.Errorf(restock.Invalid, restock.CodeInvalid, "the cart is empty")

@@ -29,6 +29,12 @@ type sqlite struct {
 // readersMax bounds the reading connections.
 const readersMax = 8
 
+// CheckURL reports a database address that Open would not take.
+func CheckURL(rawURL string) error {
+	_, err := sqlitePath(rawURL)
+	return err
+}
+
 func sqlitePath(rawURL string) (string, error) {
 	path, ok := strings.CutPrefix(rawURL, "sqlite:")
 	if !ok || path == "" {

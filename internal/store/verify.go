@@ -102,7 +102,9 @@ func orderRules() []rule {
 		{
 			"I6", "no order was accepted more often than its budget allows", `SELECT COUNT(*) FROM order_attempts`,
 			fmt.Sprintf(`SELECT p.sku || ': ' || a.n || ' attempts of one order may have been accepted' FROM
-				(SELECT order_id, COUNT(*) AS n FROM order_attempts WHERE state NOT IN ('not_sent', 'rejected') GROUP BY order_id) a
+				(SELECT order_id, COUNT(*) AS n FROM order_attempts WHERE state NOT IN ('not_sent', 'rejected')
+					-- Who refused (408 and 425 are no refusals) and delivers all the same was not asked too often.
+					AND (http_status NOT BETWEEN 400 AND 499 OR http_status IN (408, 425)) GROUP BY order_id) a
 				JOIN replenishment_orders o ON o.id = a.order_id JOIN products p ON p.id = o.product_id
 				WHERE a.n > %d`, 1+restock.ReorderBudget),
 		},
