@@ -20,13 +20,18 @@ const (
 	groupsInFlight = 2
 )
 
-// till collects the buyers who come while a commit is under way and serves
-// them all with the next one, in the order of their arrival. A buyer alone is
-// served at once: nobody ever waits for company.
+// till serves buyers in groups, in the order of their arrival. Who finds it
+// free serves everybody in line, himself the first, with one transaction; who
+// comes meanwhile waits in line for the next. So a buyer alone is served at
+// once, on his own goroutine, and groups grow with the crowd.
 type till struct {
-	store  Store
-	queue  chan *buyer
-	closed chan struct{}
+	store Store
+
+	mu     sync.Mutex
+	free   *sync.Cond // signalled when a group was served
+	line   []*buyer
+	groups int // under way
+	closed bool
 }
 
 // buyer is one cart and the place where its outcome is waited for.
@@ -34,89 +39,90 @@ type buyer struct {
 	ctx     context.Context //nolint:containedctx // it belongs to the request that waits.
 	cart    restock.Cart
 	outcome chan restock.Outcome
+	lead    chan []*buyer // the group that this buyer has to serve
 }
 
 func newTill(store Store) *till {
-	return &till{store: store, queue: make(chan *buyer, queueMax), closed: make(chan struct{})}
+	t := &till{store: store}
+	t.free = sync.NewCond(&t.mu)
+	return t
 }
 
 // sell puts a cart in line and waits for its outcome. The error of the outcome
 // is of kind Unavailable when the line is full or the till is closed.
 func (t *till) sell(ctx context.Context, cart restock.Cart) restock.Outcome {
 	b := &buyer{ctx: ctx, cart: cart, outcome: make(chan restock.Outcome, 1)}
-	select {
-	case t.queue <- b:
-	default:
-		return unavailable("too many buyers are waiting; try again in a moment", nil)
+	group, err := t.enter(b)
+	if err != nil {
+		return restock.Outcome{Err: err}
 	}
-	select {
-	case outcome := <-b.outcome:
-		return outcome
-	case <-t.closed:
-	}
-	select {
-	case outcome := <-b.outcome: // it was served just before the till closed
-		return outcome
-	default:
-		return unavailable("the shop is closing; try again in a moment", nil)
-	}
-}
-
-func unavailable(message string, err error) restock.Outcome {
-	return restock.Outcome{Err: &restock.Error{
-		Kind: restock.Unavailable, Code: restock.CodeUnavailable, Message: message, Err: err,
-	}}
-}
-
-// run serves group after group. Up to groupsInFlight of them are under way at
-// once: while the disk makes one durable, the next is decided. Who comes
-// meanwhile waits for the one after, so that groups grow with the crowd.
-func (t *till) run(ctx context.Context) error {
-	defer close(t.closed)
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	places := make(chan struct{}, groupsInFlight)
-	for {
-		places <- struct{}{}
-		group := t.next(ctx)
-		if group == nil {
-			return nil
-		}
-		serving.Go(func() {
-			t.serve(context.WithoutCancel(ctx), group) // those in line are served even while stopping
-			<-places
-		})
-	}
-}
-
-// next waits for buyers. After the end of ctx it gives those who are still in
-// line, and then nil.
-func (t *till) next(ctx context.Context) []*buyer {
-	select {
-	case b := <-t.queue:
-		return t.group(b)
-	case <-ctx.Done():
-	}
-	select {
-	case b := <-t.queue:
-		return t.group(b)
-	default:
-		return nil
-	}
-}
-
-// group takes everybody who is in line now.
-func (t *till) group(first *buyer) []*buyer {
-	group := []*buyer{first}
-	for len(group) < groupMax {
+	if group != nil {
+		t.serveFrom(group)
+	} else {
 		select {
-		case b := <-t.queue:
-			group = append(group, b)
-		default:
-			return group
+		case group := <-b.lead:
+			t.serveFrom(group)
+		case outcome := <-b.outcome:
+			return outcome
 		}
 	}
-	return group
+	return <-b.outcome
+}
+
+// enter puts a buyer in line. If the till is free it gives the group to serve.
+func (t *till) enter(b *buyer) ([]*buyer, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return nil, unavailable("the shop is closing; try again in a moment", nil)
+	case len(t.line) >= queueMax:
+		return nil, unavailable("too many buyers are waiting; try again in a moment", nil)
+	}
+	if t.groups == groupsInFlight {
+		b.lead = make(chan []*buyer, 1)
+		t.line = append(t.line, b)
+		return nil, nil
+	}
+	t.groups++
+	return []*buyer{b}, nil // whoever is free to serve finds nobody before him
+}
+
+// serveFrom serves a group, and then leaves the till to the first in line.
+func (t *till) serveFrom(group []*buyer) {
+	defer t.next()
+	t.serve(context.WithoutCancel(group[0].ctx), group)
+}
+
+func (t *till) next() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.line) == 0 {
+		t.groups--
+		t.free.Broadcast()
+		return
+	}
+	n := min(len(t.line), groupMax)
+	next := t.line[:n:n]
+	t.line = t.line[n:]
+	next[0].lead <- next
+}
+
+// run keeps the till open until ctx ends; then nobody enters any more, and who
+// is in line is served before it returns.
+func (t *till) run(ctx context.Context) error {
+	<-ctx.Done()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for t.groups > 0 {
+		t.free.Wait()
+	}
+	return nil
+}
+
+func unavailable(message string, err error) *restock.Error {
+	return &restock.Error{Kind: restock.Unavailable, Code: restock.CodeUnavailable, Message: message, Err: err}
 }
 
 // serve sells to a group in one transaction. If that fails for a reason that
@@ -125,9 +131,6 @@ func (t *till) serve(ctx context.Context, group []*buyer) {
 	present := whoStayed(group)
 	if len(present) == 0 {
 		return
-	}
-	if len(present) == 1 {
-		ctx = restock.WithTraceParent(ctx, restock.TraceParent(present[0].ctx))
 	}
 	carts := make([]restock.Cart, len(present))
 	for i, b := range present {
@@ -146,7 +149,7 @@ func (t *till) serve(ctx context.Context, group []*buyer) {
 		present[0].outcome <- restock.Outcome{Err: fmt.Errorf("sell: %w", err)}
 	default:
 		for _, b := range present {
-			t.serve(ctx, []*buyer{b})
+			t.serve(context.WithoutCancel(b.ctx), []*buyer{b})
 		}
 	}
 }
@@ -156,7 +159,7 @@ func whoStayed(group []*buyer) []*buyer {
 	present := make([]*buyer, 0, len(group))
 	for _, b := range group {
 		if err := b.ctx.Err(); err != nil {
-			b.outcome <- unavailable("the request was given up", err)
+			b.outcome <- restock.Outcome{Err: unavailable("the request was given up", err)}
 			continue
 		}
 		present = append(present, b)

@@ -86,10 +86,16 @@ func buyers(till *till, n int) <-chan restock.Outcome {
 	return outcomes
 }
 
+func (t *till) waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.line)
+}
+
 // inLine waits until n buyers stand in line.
 func inLine(t *testing.T, till *till, n int) {
 	t.Helper()
-	for len(till.queue) < n {
+	for till.waiting() < n {
 		if t.Context().Err() != nil {
 			t.Fatal("they never came")
 		}

@@ -403,6 +403,11 @@ func (a *applier) defaultProduct(ctx context.Context) (string, error) {
 		err := rows.Scan(&sku)
 		return sku, err
 	})
+	for _, p := range a.catalog.Products { // a dry run has not stored them
+		if len(skus) < 2 && !slices.Contains(skus, string(p.SKU)) {
+			skus = append(skus, string(p.SKU))
+		}
+	}
 	if err != nil || len(skus) != 1 {
 		return "", err
 	}

@@ -24,10 +24,9 @@ type disk struct {
 	vfs.VFS
 	name string // by which SQLite knows it
 
-	mu      sync.Mutex
-	log     []event
-	written chan struct{} // signalled when the log of a database grew
-	faults  faults
+	mu     sync.Mutex
+	log    []event
+	faults faults
 }
 
 // faults is what is wrong with a disk; the zero faults are none.
@@ -62,13 +61,13 @@ const (
 	answered
 )
 
-// latency bounds how long a sync waits for company, so that groups are decided
-// and written meanwhile.
-const latency = time.Millisecond
+// latencyMax bounds how long a sync takes, so that groups are decided and
+// written meanwhile.
+const latencyMax = 4 * time.Millisecond
 
 func newDisk(t *testing.T, f faults) *disk {
 	t.Helper()
-	d := &disk{VFS: vfs.Find(""), name: "disk-" + t.Name(), written: make(chan struct{}, 1), faults: f}
+	d := &disk{VFS: vfs.Find(""), name: "disk-" + t.Name(), faults: f}
 	vfs.Register(d.name, d)
 	t.Cleanup(func() { vfs.Unregister(d.name) })
 	return d
@@ -106,16 +105,9 @@ func (d *disk) answer(name string) {
 // covered, and neither is anything at all before it returns.
 func (d *disk) Sync(path string) error {
 	d.mu.Lock()
-	select {
-	case <-d.written: // an old signal
-	default:
-	}
 	from := len(d.log)
 	d.mu.Unlock()
-	select {
-	case <-d.written:
-	case <-time.After(latency):
-	}
+	time.Sleep(rand.N(latencyMax))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sync(filepath.Base(path), from)
@@ -173,12 +165,6 @@ func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	n, err := f.File.WriteAt(p[:fits], off)
 	f.disk.log = append(f.disk.log, event{what: wrote, file: f.name, at: off, data: slices.Clone(p[:n])})
-	if strings.HasSuffix(f.name, "-wal") {
-		select {
-		case f.disk.written <- struct{}{}:
-		default: // it is signalled already
-		}
-	}
 	if err == nil && n < len(p) {
 		err = sqlite3.FULL
 	}

@@ -26,12 +26,16 @@ const (
 	logName = dbName + "-wal"
 )
 
-// cuts is how many power cuts are tried after one recording.
-func cuts() int {
+// outage is how much is tried: the turns of each worker, and the power cuts at
+// moments of what they did. One turn of so many makes a checkpoint, and one cut
+// of so many is followed by a restart of the store itself; plain SQL judges all.
+type outage struct{ turns, cuts, checkpoint, restart int }
+
+func planned() outage {
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
-		return 3000
+		return outage{turns: 150, cuts: 3000, checkpoint: 80, restart: 1}
 	}
-	return 150
+	return outage{turns: 30, cuts: 150, checkpoint: 25, restart: 5}
 }
 
 // seedOf gives the seed of a test's random choices: a fresh one, or that of an
@@ -56,9 +60,9 @@ func seedOf(t *testing.T) uint64 {
 func TestPowerCutLosesNothingAnswered(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
-	r := record(t, seed, faults{})
+	r := record(t, seed, planned(), faults{})
 	r.wantBusy(t)
-	for _, complaint := range r.cutPower(t, seed, cuts()) {
+	for _, complaint := range r.cutPower(t, seed, planned()) {
 		t.Error(complaint)
 	}
 }
@@ -74,7 +78,8 @@ func TestPowerCutFindsADiskThatLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
-			found := record(t, seed, lies).cutPower(t, seed, 40)
+			o := outage{turns: 15, cuts: 30, checkpoint: 15, restart: 5}
+			found := record(t, seed, o, lies).cutPower(t, seed, o)
 			lost := slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, "I3 ") })
 			if !lost {
 				t.Errorf("the judge saw nothing of it: %q", found)
@@ -91,28 +96,38 @@ type recording struct {
 }
 
 // record opens a shop on a disk and lets everybody work at once.
-func record(t *testing.T, seed uint64, f faults) recording {
+func record(t *testing.T, seed uint64, o outage, f faults) recording {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), dbName)
 	stocked(t, path)
 	d := newDisk(t, f)
 	s := openAt(t, path, store.Config{VFS: d.name, Sync: d.Sync})
-	r := recording{base: map[string][]byte{}}
-	for _, name := range []string{dbName, logName} { // Open made them durable
-		content, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.base[name] = content
-	}
+	r := recording{base: files(t, path)}
 	d.forget()
-	work(t, s, d, path, seed)
+	work(t, s, d, path, seed, o)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	r.log = d.events()
 	return r
 }
+
+// files reads a database that was just opened, which made all of it durable.
+func files(t *testing.T, path string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	for _, name := range []string{dbName, logName} {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = content
+	}
+	return all
+}
+
+// openingStock is how much of everything there is at first.
+const openingStock = 150
 
 // stocked makes a database of products that sell out and are ordered again.
 func stocked(t *testing.T, path string) {
@@ -123,7 +138,7 @@ func stocked(t *testing.T, path string) {
 	}}}
 	for _, sku := range skus() {
 		c.Products = append(c.Products, restock.CatalogProduct{
-			SKU: sku, Name: string(sku), Price: 100, OpeningStock: 150, Factory: "F", OrderQuantity: 60, ReorderPoint: 30,
+			SKU: sku, Name: string(sku), Price: 100, OpeningStock: openingStock, Factory: "F", OrderQuantity: 60, ReorderPoint: 30,
 		})
 	}
 	c.Fill()
@@ -151,33 +166,30 @@ type worker struct {
 
 // work lets tills sell, shelves reserve and a replenisher order and receive,
 // while other connections make checkpoints.
-func work(t *testing.T, s *store.Store, d *disk, path string, seed uint64) {
+func work(t *testing.T, s *store.Store, d *disk, path string, seed uint64, o outage) {
 	t.Helper()
-	query := url.Values{"vfs": {d.name}, "_pragma": {"busy_timeout(10000)"}}
-	other, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := connect(t, path, d.name)
 	var everybody sync.WaitGroup
-	hire := func(number, turns int, act func(*worker)) {
+	hire := func(number int, act func(*worker)) {
 		w := &worker{t: t, s: s, disk: d, other: other, dice: rand.New(rand.NewPCG(seed, uint64(number))), name: strconv.Itoa(number)}
 		everybody.Go(func() {
-			for range turns {
+			for range o.turns {
 				w.turn++
 				act(w)
-				w.checkpoint()
+				if w.dice.IntN(o.checkpoint) == 0 {
+					w.checkpoint()
+				}
 			}
 		})
 	}
-	const turns = 60
 	for i := range 6 {
-		hire(i, turns, (*worker).sell)
+		hire(i, (*worker).sell)
 	}
-	hire(10, turns, (*worker).reserve)
-	hire(11, turns, (*worker).reserve)
-	hire(12, turns, (*worker).replenish)
+	hire(10, (*worker).reserve)
+	hire(11, (*worker).reserve)
+	hire(12, (*worker).replenish)
 	everybody.Wait()
-	if err := other.Close(); err != nil {
+	if err := other.Close(); err != nil { // so that the store is the last to leave
 		t.Error(err)
 	}
 }
@@ -191,12 +203,8 @@ func (w *worker) did(err error, format string, args ...any) bool {
 	return err == nil
 }
 
-// checkpoint empties the log now and then, sooner than it is full.
+// checkpoint empties the log, sooner than it is full.
 func (w *worker) checkpoint() {
-	const everyNth = 40
-	if w.dice.IntN(everyNth) > 0 {
-		return
-	}
 	mode := []string{"PASSIVE", "PASSIVE", "PASSIVE", "TRUNCATE"}[w.dice.IntN(4)]
 	// What it answers is of no interest: nothing depends on it.
 	_, _ = w.other.ExecContext(w.t.Context(), `PRAGMA wal_checkpoint(`+mode+`)`)
@@ -290,15 +298,6 @@ func (w *worker) receive(a restock.Attempt, count int64) {
 	w.did(err, "receipt %X", r.ID[:])
 }
 
-// remains selects everything that can have been answered, as it was named.
-const remains = `SELECT 'sale ' || hex(sale_id) FROM sale_lines
-	UNION SELECT 'receipt ' || hex(id) FROM receipts
-	UNION SELECT 'reservation ' || hex(id) FROM reservations
-	UNION SELECT state || ' ' || hex(id) FROM reservations
-	UNION SELECT 'order ' || hex(id) FROM replenishment_orders
-	UNION SELECT 'attempt ' || number || ' of ' || hex(order_id) FROM order_attempts
-	UNION SELECT 'answer to ' || number || ' of ' || hex(order_id) FROM order_attempts WHERE answered_at IS NOT NULL`
-
 // wantBusy holds a recording to having tried what it is there for: the log of
 // the database was begun again several times, and groups were written while
 // another was being synced.
@@ -319,17 +318,17 @@ func (r recording) wantBusy(t *testing.T) {
 	}
 	t.Logf("%d events: %d answers, %d checkpoints, %d logs begun, %d syncs beside which something was written",
 		len(r.log), answers, checkpoints, restarts, together)
-	if restarts < 4 || checkpoints < 4 || together < 20 || answers < 300 {
+	if restarts < 4 || checkpoints < 4 || together < 5 || answers < 200 {
 		t.Error("this is not busy enough to prove anything")
 	}
 }
 
-// cutPower cuts the power n times, at moments all over the recording, and gives
-// the complaints of the judge.
-func (r recording) cutPower(t *testing.T, seed uint64, n int) []string {
+// cutPower cuts the power at moments all over the recording, and gives the
+// complaints of the judge.
+func (r recording) cutPower(t *testing.T, seed uint64, o outage) []string {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, 0))
-	moments := make([]int, n)
+	moments := make([]int, o.cuts)
 	for i := range moments {
 		moments[i] = dice.IntN(len(r.log) + 1)
 	}
@@ -344,14 +343,15 @@ func (r recording) cutPower(t *testing.T, seed uint64, n int) []string {
 	)
 	for i, moment := range moments {
 		play.forward(moment)
-		files, promised := play.cut(dice), play.answered
+		c := cut{folder: filepath.Join(folder, strconv.Itoa(i)), promised: play.answered}
+		files := play.cut(dice)
 		free <- struct{}{}
 		judges.Go(func() {
 			defer func() { <-free }()
-			found := judge(t.Context(), filepath.Join(folder, strconv.Itoa(i)), files, promised)
+			c.judge(t.Context(), files, i%o.restart == 0)
 			mu.Lock()
 			defer mu.Unlock()
-			for _, complaint := range found {
+			for _, complaint := range c.complaints {
 				complaints = append(complaints, fmt.Sprintf("%s (cut before event %d of %d, seed %d)", complaint, moment, len(r.log), seed))
 			}
 		})
@@ -360,42 +360,32 @@ func (r recording) cutPower(t *testing.T, seed uint64, n int) []string {
 	return complaints
 }
 
-// judge opens what a power cut left, as a restart does, and says what is wrong
-// with it.
-func judge(ctx context.Context, folder string, files map[string][]byte, promised []string) (complaints []string) {
-	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
-	if err := lay(folder, files); err != nil {
-		complain("laying out the files: %v", err)
-		return complaints
+// cut is one power cut: where its files are, what was promised before it, and
+// what is wrong with what it left.
+type cut struct {
+	folder     string
+	promised   []string
+	complaints []string
+}
+
+func (c *cut) complain(format string, args ...any) {
+	c.complaints = append(c.complaints, fmt.Sprintf(format, args...))
+}
+
+// judge looks at the files with plain SQL, or lets the store itself open them
+// first.
+func (c *cut) judge(ctx context.Context, files map[string][]byte, restart bool) {
+	if err := lay(c.folder, files); err != nil {
+		c.complain("laying out the files: %v", err)
+		return
 	}
-	defer os.RemoveAll(folder)
-	s, err := store.Open(ctx, "sqlite:"+filepath.Join(folder, dbName), store.Config{Sync: func(string) error { return nil }})
-	if err != nil {
-		complain("I3 answered means durable: the database does not open any more: %v", err)
-		return complaints
+	defer os.RemoveAll(c.folder)
+	if restart {
+		c.restart(ctx)
 	}
-	defer s.Close()
-	checks, err := s.Verify(ctx)
-	if err != nil {
-		complain("I3 answered means durable: it cannot be verified: %v", err)
+	if err := c.read(ctx); err != nil {
+		c.complain("I3 answered means durable: it cannot be read: %v", err)
 	}
-	for _, c := range checks {
-		if c.Broken > 0 {
-			complain("%s %s: %q", c.Promise, c.Name, c.Violations)
-		}
-	}
-	there, damage, err := read(ctx, filepath.Join(folder, dbName))
-	if err != nil {
-		complain("I3 answered means durable: it cannot be read: %v", err)
-	}
-	if damage != "ok" {
-		complain("integrity_check: %s", damage)
-	}
-	missing := slices.DeleteFunc(slices.Clone(promised), func(name string) bool { return there[name] })
-	if len(missing) > 0 {
-		complain("I3 answered means durable: %d of %d are not there: %s", len(missing), len(promised), missing[0])
-	}
-	return complaints
 }
 
 func lay(folder string, files map[string][]byte) error {
@@ -413,30 +403,91 @@ func lay(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// read gives everything that is in a database and could have been answered, and
-// what SQLite thinks of the file.
-func read(ctx context.Context, path string) (map[string]bool, string, error) {
-	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=query_only(on)")
+// restart opens the store, verifies it, and sells once more.
+func (c *cut) restart(ctx context.Context) {
+	s, err := store.Open(ctx, "sqlite:"+filepath.Join(c.folder, dbName), store.Config{Sync: func(string) error { return nil }})
 	if err != nil {
-		return nil, "", err
+		c.complain("I3 answered means durable: the store does not open any more: %v", err)
+		return
+	}
+	defer s.Close()
+	if _, err := s.Sell(ctx, []restock.Cart{{Lines: []restock.Line{{Product: "A", Quantity: 1}}}}); err != nil {
+		c.complain("I3 answered means durable: it sells no more: %v", err)
+	}
+	checks, err := s.Verify(ctx)
+	if err != nil {
+		c.complain("I3 answered means durable: it cannot be verified: %v", err)
+	}
+	for _, check := range checks {
+		if check.Broken > 0 {
+			c.complain("%s %s: %q", check.Promise, check.Name, check.Violations)
+		}
+	}
+}
+
+// remains selects everything that can have been answered, as it was named.
+const remains = `SELECT 'sale ' || hex(sale_id) FROM sale_lines
+	UNION ALL SELECT 'receipt ' || hex(id) FROM receipts
+	UNION ALL SELECT 'reservation ' || hex(id) FROM reservations
+	UNION ALL SELECT state || ' ' || hex(id) FROM reservations
+	UNION ALL SELECT 'order ' || hex(id) FROM replenishment_orders
+	UNION ALL SELECT 'attempt ' || number || ' of ' || hex(order_id) FROM order_attempts
+	UNION ALL SELECT 'answer to ' || number || ' of ' || hex(order_id) FROM order_attempts WHERE answered_at IS NOT NULL`
+
+// unbalanced selects products whose stock is not what the ledger says.
+const unbalanced = `SELECT 'stock of ' || sku FROM products p
+	WHERE on_hand <> (SELECT SUM(quantity) FROM movements m WHERE m.product_id = p.id)`
+
+// read holds the rows to what was promised, and the file to what SQLite thinks
+// of it.
+func (c *cut) read(ctx context.Context) error {
+	path := (&url.URL{Path: filepath.Join(c.folder, dbName)}).EscapedPath()
+	db, err := sql.Open("sqlite3", "file:"+path+"?_pragma=synchronous(off)")
+	if err != nil {
+		return err
 	}
 	defer db.Close()
-	var damage string
-	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&damage); err != nil {
-		return nil, "", err
-	}
-	rows, err := db.QueryContext(ctx, remains)
+	db.SetMaxOpenConns(1)
+	damage, err := column(ctx, db, `PRAGMA integrity_check(1)`)
 	if err != nil {
-		return nil, damage, err
+		return err
+	}
+	if !slices.Equal(damage, []string{"ok"}) {
+		c.complain("integrity_check: %s", damage)
+	}
+	there, err := column(ctx, db, remains)
+	if err != nil {
+		return err
+	}
+	slices.Sort(there)
+	missing := slices.DeleteFunc(slices.Clone(c.promised), func(name string) bool {
+		_, found := slices.BinarySearch(there, name)
+		return found
+	})
+	if len(missing) > 0 {
+		c.complain("I3 answered means durable: %d of %d are not there: %s", len(missing), len(c.promised), missing[0])
+	}
+	wrong, err := column(ctx, db, unbalanced)
+	if len(wrong) > 0 {
+		c.complain("I2 on hand is the sum of the ledger: %s", wrong)
+	}
+	return err
+}
+
+// column reads the one column of a query.
+func column(ctx context.Context, db *sql.DB, query string) ([]string, error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
-	there := map[string]bool{}
+	var all []string
 	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, damage, err
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
 		}
-		there[name] = true
+		all = append(all, text)
 	}
-	return there, damage, rows.Err()
+	return all, rows.Err()
 }

@@ -86,7 +86,7 @@ func openSQLite(ctx context.Context, path string, s *Store, cfg Config) (*sqlite
 }
 
 func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
-	// NORMAL, because the syncer makes commits durable before they are answered.
+	// NORMAL, because the disk makes commits durable before they are answered.
 	writing, err := sql.Open("sqlite3", sqliteDSN(path, vfs, "synchronous(normal)", "wal_autocheckpoint(1000)"))
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
 	if db.store.sync != nil {
 		sync = func() error { return db.store.sync(path + logSuffix) }
 	}
-	db.writing, db.writer = writing, newWriter(db.store, conn, sync)
+	db.writing, db.writer = writing, newWriter(db.store, conn, newDisk(sync, db.store.log))
 	return nil
 }
 
@@ -149,7 +149,7 @@ func (db *sqlite) failed() <-chan struct{} {
 	if db.writer == nil {
 		return nil
 	}
-	return db.writer.syncer.failed
+	return db.writer.disk.failed
 }
 
 func (db *sqlite) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {

@@ -141,10 +141,11 @@ func TestReadOnlyRefusesAnOlderSchema(t *testing.T) {
 
 func TestMigrateTellsBeforeItDoes(t *testing.T) {
 	t.Parallel()
-	url := "sqlite:" + filepath.Join(t.TempDir(), "restock.db")
+	path := filepath.Join(t.TempDir(), "restock.db")
+	copyFile(t, "testdata/schema-1.db", path)
 	count := func(dryRun bool) (applied, missing int) {
 		t.Helper()
-		steps, err := store.Migrate(t.Context(), url, dryRun)
+		steps, err := store.Migrate(t.Context(), "sqlite:"+path, dryRun)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,15 +158,26 @@ func TestMigrateTellsBeforeItDoes(t *testing.T) {
 		}
 		return applied, missing
 	}
-	_, steps := count(true)
-	if applied, missing := count(true); applied != 0 || missing != steps || steps == 0 {
-		t.Errorf("a dry run applied %d of %d steps", applied, steps)
+	applied, missing := count(true)
+	if again, still := count(true); applied != again || missing != still || missing == 0 {
+		t.Errorf("a dry run applied %d steps of %d", again-applied, missing)
 	}
-	if _, missing := count(false); missing != steps {
-		t.Errorf("it says that %d steps were missing, want %d", missing, steps)
+	if _, told := count(false); told != missing {
+		t.Errorf("it says that %d steps were missing, want %d", told, missing)
 	}
-	if applied, missing := count(true); applied != steps || missing != 0 {
-		t.Errorf("%d steps are applied and %d missing, want %d and 0", applied, missing, steps)
+	if after, left := count(true); after != applied+missing || left != 0 {
+		t.Errorf("%d steps are applied and %d missing, want %d and 0", after, left, applied+missing)
+	}
+}
+
+func TestMigrateMakesNoDatabase(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "nothing.db")
+	if _, err := store.Migrate(t.Context(), "sqlite:"+path, true); restock.KindOf(err) != restock.NotFound || err == nil {
+		t.Errorf("error %v, want of kind NotFound", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file was made: %v", err)
 	}
 }
 

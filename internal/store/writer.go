@@ -13,9 +13,8 @@ import (
 
 // The limits of the writer.
 const (
-	groupMax      = 256 // acts in one commit
-	urgentMax     = 4096
-	backgroundMax = 1024
+	groupMax   = 256  // acts in one commit
+	waitingMax = 4096 // acts in each lane that wait for their turn
 	// backgroundShare and backgroundTime bound the background acts that a commit
 	// takes along, so that neither lane starves the other and no buyer waits long
 	// for an import.
@@ -23,29 +22,29 @@ const (
 	backgroundTime  = time.Millisecond
 )
 
-// errClosed answers acts that come after the store was closed.
-var errClosed = &restock.Error{
-	Kind: restock.Unavailable, Code: restock.CodeUnavailable, Message: "restock is stopping; try again in a moment",
-}
-
-// writer owns the one connection that writes. It runs acts one after another
-// and commits as many as are waiting together. Each act stands in a savepoint
-// of its own, so that one that fails takes nothing else with it. An act alone
-// is committed at once: nobody ever waits for company.
+// writer owns the one connection that writes. Whoever finds it free commits
+// everything that is waiting, his own act among it, in one transaction; who
+// comes meanwhile waits, and one of them commits the next group. So an act
+// alone is committed at once, on the caller's goroutine, and groups grow with
+// the crowd.
 //
-// A commit only writes the log; the syncer then makes it durable while the
-// writer is already at the next group. Nobody is answered, and nobody is woken,
-// before that.
+// Each act stands in a savepoint of its own, so that one that fails takes
+// nothing else with it. A commit only writes the log; the durable part is the
+// disk's, and the next group is already decided while the disk is busy with
+// this one. Nobody is answered, and nobody is woken, before that.
 type writer struct {
-	store      *Store
-	conn       *sql.Conn
-	stmts      *preparedStatements
-	syncer     *syncer
-	urgent     chan *act
-	background chan *act
-	closing    chan struct{}
-	closeOnce  sync.Once
-	done       chan struct{}
+	store *Store
+	conn  *sql.Conn
+	stmts *preparedStatements
+	disk  *disk
+
+	mu         sync.Mutex
+	idle       *sync.Cond // signalled when nobody is committing
+	busy       bool
+	closed     bool
+	answering  sync.WaitGroup // groups that were written and not answered yet
+	urgent     []*act
+	background []*act
 }
 
 // act is one piece of work and the place where its answer is waited for.
@@ -53,136 +52,187 @@ type act struct {
 	ctx    context.Context //nolint:containedctx // it belongs to the caller who waits.
 	fn     func(context.Context, *tx) error
 	result chan error
+	lead   chan struct{} // the next group is this caller's to commit
 	tx     *tx
 }
 
-func newWriter(s *Store, conn *sql.Conn, sync func() error) *writer {
-	w := &writer{
-		store: s, conn: conn, syncer: newSyncer(s, sync),
-		stmts:  &preparedStatements{conn: conn, ready: map[string]*sql.Stmt{}},
-		urgent: make(chan *act, urgentMax), background: make(chan *act, backgroundMax),
-		closing: make(chan struct{}), done: make(chan struct{}),
-	}
-	go w.run()
+// errClosed answers acts that come after the store was closed.
+func errClosed() error {
+	return restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "restock is stopping; try again in a moment")
+}
+
+func newWriter(s *Store, conn *sql.Conn, d *disk) *writer {
+	w := &writer{store: s, conn: conn, stmts: &preparedStatements{conn: conn, ready: map[string]*sql.Stmt{}}, disk: d}
+	w.idle = sync.NewCond(&w.mu)
 	return w
 }
 
+// close lets nobody in any more and waits for those who are.
 func (w *writer) close() error {
-	w.closeOnce.Do(func() { close(w.closing) })
-	<-w.done
-	w.syncer.close()
+	w.mu.Lock()
+	w.closed = true
+	for w.busy {
+		w.idle.Wait()
+	}
+	w.mu.Unlock()
+	w.answering.Wait()
 	return errors.Join(w.stmts.close(), w.conn.Close())
 }
 
-// do hands an act to the loop and waits for its commit. When ctx ends before
-// the loop took the act, the act does not happen; once taken, its outcome is
-// waited for, because a caller must not be told less than what is durable.
+// do runs an act and waits until it is durable. When ctx ends before the act's
+// turn comes, it does not happen; after that its outcome is waited for, because
+// a caller must not be told less than what is durable.
 func (w *writer) do(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
-	a := &act{ctx: ctx, fn: fn, result: make(chan error, 1)}
-	lane := w.urgent
-	if l == background {
-		lane = w.background
-	}
-	select {
-	case lane <- a:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.closing:
-		return errClosed
-	}
-	select {
-	case err := <-a.result:
+	a := &act{ctx: ctx, fn: fn, result: make(chan error, 1), lead: make(chan struct{}, 1)}
+	first, err := w.enter(a, l)
+	if err != nil {
 		return err
-	case <-w.syncer.done:
 	}
-	// It may have been answered just before the end.
-	select {
-	case err := <-a.result:
-		return err
-	default:
-		return errClosed
+	if first {
+		w.commit()
 	}
-}
-
-func (w *writer) run() {
-	defer close(w.done)
 	for {
 		select {
-		case a := <-w.urgent:
-			w.commit(a)
-		case a := <-w.background:
-			w.commit(a)
-		case <-w.closing:
-			return
+		case err := <-a.result:
+			return err
+		case <-a.lead:
+			w.commit()
 		}
 	}
 }
 
-// commit runs first, and whatever else is waiting, in one transaction, and
-// answers all of them once it is durable.
-func (w *writer) commit(first *act) {
-	ctx := context.Background() // a caller who leaves must not break the group
-	if _, err := w.stmts.exec(ctx, `BEGIN IMMEDIATE`, nil); err != nil {
-		first.result <- fmt.Errorf("begin: %w", err)
-		return
+// enter puts an act in its lane, and reports whether the writer is free.
+func (w *writer) enter(a *act, l lane) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lane := &w.urgent
+	if l == background {
+		lane = &w.background
 	}
-	group, err := w.runGroup(ctx, first)
+	switch {
+	case w.closed:
+		return false, errClosed()
+	case len(*lane) >= waitingMax:
+		return false, restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "too much is waiting for the database; try again in a moment")
+	}
+	*lane = append(*lane, a)
+	first := !w.busy
+	w.busy = true
+	return first, nil
+}
+
+// next takes the first act of a lane.
+func (w *writer) next(lane *[]*act) *act {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(*lane) == 0 {
+		return nil
+	}
+	a := (*lane)[0]
+	(*lane)[0] = nil
+	*lane = (*lane)[1:]
+	return a
+}
+
+// leave hands the connection to the next who waits.
+func (w *writer) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case len(w.urgent) > 0:
+		w.urgent[0].lead <- struct{}{}
+	case len(w.background) > 0:
+		w.background[0].lead <- struct{}{}
+	default:
+		w.busy = false
+		w.idle.Broadcast()
+	}
+}
+
+// commit runs whatever is waiting in one transaction, leaves the connection to
+// the next, and answers all of it once it is durable.
+func (w *writer) commit() {
+	group, err := w.write(context.Background()) // a caller who leaves must not break the group
+	written := w.disk.written()
+	w.answering.Add(1)
+	defer w.answering.Done()
+	w.leave()
+	if err == nil {
+		err = w.disk.durable(written)
+	}
+	for _, a := range group {
+		if err == nil {
+			w.store.wake(a.tx)
+		}
+		a.result <- err
+	}
+}
+
+// write runs and commits a group. An error says that nothing of it happened.
+func (w *writer) write(ctx context.Context) ([]*act, error) {
+	if _, err := w.stmts.exec(ctx, `BEGIN IMMEDIATE`, nil); err != nil {
+		// Whoever waits longest is told; the others may have better luck.
+		return w.first(), fmt.Errorf("begin: %w", err)
+	}
+	group, err := w.runGroup(ctx)
 	if err == nil {
 		_, err = w.stmts.exec(ctx, `COMMIT`, nil)
 	}
 	if err != nil {
-		err = fmt.Errorf("commit: %w", err)
 		// SQLite may have rolled back by itself; then this says so and is harmless.
 		_, _ = w.stmts.exec(ctx, `ROLLBACK`, nil)
+		return group, fmt.Errorf("commit: %w", err)
 	}
-	if err == nil {
-		w.syncer.groups <- group
-		return
+	return group, nil
+}
+
+func (w *writer) first() []*act {
+	if a := w.next(&w.urgent); a != nil {
+		return []*act{a}
 	}
-	for _, a := range group {
-		a.result <- err
+	if a := w.next(&w.background); a != nil {
+		return []*act{a}
 	}
+	return nil
 }
 
 // runGroup runs acts until none is waiting or the group is full, and gives
 // those that stand or fall with the commit. An error says that the whole
 // transaction is lost.
-func (w *writer) runGroup(ctx context.Context, first *act) ([]*act, error) {
-	group := make([]*act, 0, groupMax)
-	urgent, shared := 0, 0
-	var sharing time.Time // since when background acts are taken along
-	for a := first; a != nil; {
+func (w *writer) runGroup(ctx context.Context) ([]*act, error) {
+	var group []*act
+	run := func(a *act) error {
 		err, broken := w.runOne(ctx, a)
-		switch {
-		case broken:
-			return append(group, a), err
-		case err != nil:
+		if err != nil && !broken {
 			a.result <- err
-		default:
-			group = append(group, a)
+			return nil
 		}
-		if a = nil; urgent < groupMax {
-			a = take(w.urgent)
-			urgent++
+		group = append(group, a)
+		return err
+	}
+	for range groupMax {
+		a := w.next(&w.urgent)
+		if a == nil {
+			break
 		}
-		if a == nil && shared < backgroundShare && (shared == 0 || time.Since(sharing) < backgroundTime) {
-			if shared == 0 {
-				sharing = time.Now()
-			}
-			a = take(w.background)
-			shared++
+		if err := run(a); err != nil {
+			return group, err
+		}
+	}
+	start := time.Now()
+	for range backgroundShare {
+		a := w.next(&w.background)
+		if a == nil {
+			break
+		}
+		if err := run(a); err != nil {
+			return group, err
+		}
+		if time.Since(start) > backgroundTime {
+			break
 		}
 	}
 	return group, nil
-}
-
-func take(lane chan *act) *act {
-	select {
-	case a := <-lane:
-		return a
-	default:
-		return nil
-	}
 }
 
 // runOne runs one act in a savepoint, which it undoes when the act fails.
@@ -208,8 +258,8 @@ func (w *writer) runOne(ctx context.Context, a *act) (err error, broken bool) {
 	return err, false
 }
 
-// protect turns a panic of one act into its error, so that the loop that all
-// others wait for goes on.
+// protect turns a panic of one act into its error, so that those who wait
+// behind it are served.
 func protect(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
