@@ -19,7 +19,7 @@ func TestFillSetsWhatWasLeftOut(t *testing.T) {
 	}
 	c.Fill()
 	want := restock.Catalog{
-		DefaultProduct: "CP-1", Currency: "KRW",
+		Currency: "KRW",
 		Factories: []restock.CatalogFactory{{
 			Identifier: "FF-1", Name: "FF-1", URL: "http://127.0.0.1/", Language: restock.Korean, LeadTime: 40 * time.Second,
 			Requester: "restock", MaxInFlight: 4, RatePerSecond: 5,
@@ -43,7 +43,7 @@ func TestFillSetsWhatWasLeftOut(t *testing.T) {
 	}
 }
 
-func TestFillChoosesNoDefaultAmongSeveralAndOrdersNothingUnasked(t *testing.T) {
+func TestFillChoosesNoDefaultProductAndOrdersNothingUnasked(t *testing.T) {
 	t.Parallel()
 	c := restock.Catalog{Products: []restock.CatalogProduct{{SKU: "A", Name: "a"}, {SKU: "B", Name: "b"}}}
 	c.Fill()

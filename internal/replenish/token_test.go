@@ -1,0 +1,208 @@
+package replenish
+
+import (
+	"encoding/base32"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/restock/restock"
+)
+
+func testKeys() Keys {
+	return Keys{{ID: 1, Secret: []byte(strings.Repeat("old", 11))}, {ID: 200, Secret: []byte(strings.Repeat("new", 11))}}
+}
+
+var testOrder = restock.OrderID{0x01, 0x99, 0xab, 0xcd, 5, 6, 0x70, 8, 9, 10, 11, 12, 13, 14, 15, 0xff}
+
+func TestATokenSaysItsAttempt(t *testing.T) {
+	t.Parallel()
+	for _, attempt := range []int{1, 2, 255, 256, 65535} {
+		token := testKeys().sign(testOrder, attempt)
+		if len(token) != tokenTextLen || token != strings.ToLower(token) || strings.Trim(token, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+			t.Errorf("token %q is not lower-case base32 of %d characters", token, tokenTextLen)
+		}
+		for _, spelling := range []string{token, strings.ToUpper(token), strings.ToUpper(token[:9]) + token[9:]} {
+			order, got, ok := testKeys().verify(spelling)
+			if !ok || order != testOrder || got != attempt {
+				t.Errorf("verify(%q) = %s, %d, %t", spelling, order, got, ok)
+			}
+		}
+	}
+}
+
+func TestARetiredKeyVerifiesButDoesNotSign(t *testing.T) {
+	t.Parallel()
+	both := testKeys()
+	old := both[:1].sign(testOrder, 1)
+	if _, _, ok := both.verify(old); !ok {
+		t.Error("a retired key no longer verifies")
+	}
+	if _, _, ok := both[1:].verify(both.sign(testOrder, 1)); !ok {
+		t.Error("the last key does not sign")
+	}
+}
+
+func TestATokenThatIsNotOursIsRefused(t *testing.T) {
+	t.Parallel()
+	keys := testKeys()
+	token := keys.sign(testOrder, 1)
+	other := Keys{{ID: 200, Secret: []byte(strings.Repeat("its", 11))}}
+	unknown := Keys{{ID: 7, Secret: keys[1].Secret}}
+	for name, forged := range map[string]string{
+		"empty":            "",
+		"cut":              token[:tokenTextLen-1],
+		"cut in the front": token[1:],
+		"longer":           token + "a",
+		"twice":            token + token,
+		"padded":           token + "======",
+		"with a blank":     " " + token,
+		"with a line":      token[:20] + "\n" + token[20:],
+		"with a line end":  token + "\n",
+		"in hexadecimal":   "01c8" + strings.Repeat("00", 34),
+		"of zeros":         strings.Repeat("a", tokenTextLen),
+		"not base32":       strings.Repeat("1", tokenTextLen),
+		"another key":      other.sign(testOrder, 1),
+		"an unknown key":   unknown.sign(testOrder, 1),
+		"not UTF-8":        strings.Repeat("\xff", tokenTextLen),
+		// Letters that fold to ASCII ones (K is the sign of Kelvin).
+		"folded letters": strings.Replace(strings.ToUpper(token), "K", "\u212a", 1) + "\u212a",
+	} {
+		if order, attempt, ok := keys.verify(forged); ok || !order.IsZero() || attempt != 0 {
+			t.Errorf("%s: verify(%q) = %s, %d, %t", name, forged, order, attempt, ok)
+		}
+	}
+}
+
+func TestEachBitOfATokenCounts(t *testing.T) {
+	t.Parallel()
+	keys := testKeys()
+	token := keys.sign(testOrder, 1)
+	raw, err := tokenEncoding().DecodeString(strings.ToUpper(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range 8 * len(raw) {
+		raw[bit/8] ^= 1 << (bit % 8)
+		if _, _, ok := keys.verify(tokenEncoding().EncodeToString(raw)); ok {
+			t.Errorf("bit %d does not count", bit)
+		}
+		raw[bit/8] ^= 1 << (bit % 8)
+	}
+}
+
+// TestATokenHasOneSpelling changes each character, also to those that decode to
+// the same bytes because the last one has bits to spare.
+func TestATokenHasOneSpelling(t *testing.T) {
+	t.Parallel()
+	keys := testKeys()
+	token := keys.sign(testOrder, 1)
+	for i := range token {
+		for _, c := range "abcdefghijklmnopqrstuvwxyz234567" {
+			changed := token[:i] + string(c) + token[i+1:]
+			if _, _, ok := keys.verify(changed); ok != (changed == token) {
+				t.Errorf("%q instead of %q at %d: accepted %t", c, token[i], i, ok)
+			}
+		}
+	}
+	hexAlphabet := base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+	raw, err := tokenEncoding().DecodeString(strings.ToUpper(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := keys.verify(hexAlphabet.EncodeToString(raw)); ok {
+		t.Error("a token in another alphabet is accepted")
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	keys := testKeys()
+	f.Add(keys.sign(testOrder, 1))
+	f.Add(strings.ToUpper(keys.sign(restock.OrderID{}, 65535)))
+	f.Add(keys[:1].sign(testOrder, 2))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, token string) {
+		order, attempt, ok := keys.verify(token)
+		if !ok {
+			if !order.IsZero() || attempt != 0 {
+				t.Errorf("a refused token gives %s, %d", order, attempt)
+			}
+			return
+		}
+		if again := keys.sign(order, attempt); !strings.EqualFold(again, token) && !strings.EqualFold(keys[:1].sign(order, attempt), token) {
+			t.Errorf("%q was accepted and never signed", token)
+		}
+	})
+}
+
+// forged makes tokens as somebody would who knows how they are built, but not
+// the key.
+func forged(random *rand.Rand, n int) []string {
+	genuine, err := tokenEncoding().DecodeString(strings.ToUpper(testKeys().sign(testOrder, 1)))
+	if err != nil {
+		panic(err)
+	}
+	tokens := make([]string, n)
+	for i := range tokens {
+		raw := append([]byte(nil), genuine...)
+		switch i % 4 {
+		case 0: // all but the version and the key's id
+			fill(random, raw[2:])
+		case 1: // another MAC
+			fill(random, raw[tokenBody:])
+		case 2: // another order under the same MAC
+			fill(random, raw[2:tokenBody])
+		default: // one bit
+			raw[random.IntN(len(raw))] ^= 1 << random.IntN(8)
+		}
+		tokens[i] = strings.ToLower(tokenEncoding().EncodeToString(raw))
+	}
+	return tokens
+}
+
+func fill(random *rand.Rand, b []byte) {
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+}
+
+func TestKeysSurviveTheirFile(t *testing.T) {
+	t.Parallel()
+	keys := append(testKeys(), NewKeys()[0])
+	keys[2].ID = 0
+	got, err := ParseKeys(keys.Format())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := keys.sign(testOrder, 1)
+	if _, _, ok := got.verify(token); !ok || len(got) != 3 {
+		t.Errorf("%d keys were read, and verify: %t", len(got), ok)
+	}
+	prints := got.Fingerprints()
+	for id, want := range keys.Fingerprints() {
+		if prints[id] != want {
+			t.Errorf("fingerprint %d is %s, want %s", id, prints[id], want)
+		}
+	}
+	if len(prints) != 3 || prints[1] == prints[200] || strings.Contains(keys.Format(), prints[1]) {
+		t.Errorf("fingerprints %v tell the key, or do not tell keys apart", prints)
+	}
+}
+
+func TestABadKeyFileIsRefusedWithoutTellingIt(t *testing.T) {
+	t.Parallel()
+	secret := strings.Repeat("ab", 32)
+	for _, text := range []string{
+		"", "# only a comment\n", "1", "x " + secret, "256 " + secret, "-1 " + secret, "1 " + secret[2:], "1 " + secret + "zz",
+		"1 " + secret + "\n1 " + secret, secret,
+	} {
+		keys, err := ParseKeys(text)
+		if err == nil || restock.KindOf(err) != restock.Invalid {
+			t.Errorf("ParseKeys(%q) = %d keys, %v", text, len(keys), err)
+			continue
+		}
+		if strings.Contains(err.Error(), "abab") {
+			t.Errorf("the error tells the secret: %v", err)
+		}
+	}
+}
