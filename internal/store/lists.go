@@ -318,7 +318,7 @@ func (s *Store) Status(ctx context.Context) (restock.Status, error) {
 			&st.Products, &st.OutOfStock, &st.Low); err != nil {
 			return err
 		}
-		if err := tx.one(ctx, `SELECT (SELECT COUNT(*) FROM receipts WHERE state = 'held'),
+		if err := tx.one(ctx, `SELECT (SELECT COUNT(*) FROM receipts WHERE state = 'held' OR (state = 'applied' AND held > 0)),
 			(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL)`, nil, &st.ReceiptsHeld, &st.DigestsWaiting); err != nil {
 			return err
 		}

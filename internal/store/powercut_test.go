@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,15 +28,21 @@ const (
 )
 
 // outage is how much is tried: the turns of each worker, and the power cuts at
-// moments of what they did. One turn of so many makes a checkpoint, and one cut
-// of so many is followed by a restart of the store itself; plain SQL judges all.
-type outage struct{ turns, cuts, checkpoint, restart int }
+// moments of what they did. At first the store makes its checkpoints
+// when the log is full, and in the last third one turn of so many makes one
+// too. One cut of so many is followed by a restart of the store itself; plain
+// SQL judges all.
+type outage struct {
+	turns, cuts, checkpoint, restart int
+
+	fills bool // the disk is full now and then
+}
 
 func planned() outage {
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
-		return outage{turns: 150, cuts: 3000, checkpoint: 80, restart: 1}
+		return outage{turns: 150, cuts: 3000, checkpoint: 25, restart: 1}
 	}
-	return outage{turns: 30, cuts: 150, checkpoint: 25, restart: 5}
+	return outage{turns: 50, cuts: 150, checkpoint: 15, restart: 5}
 }
 
 // seedOf gives the seed of a test's random choices: a fresh one, or that of an
@@ -67,6 +74,23 @@ func TestPowerCutLosesNothingAnswered(t *testing.T) {
 	}
 }
 
+// TestPowerCutOfADiskThatFillsUpLosesNothingAnswered lets the disk be full every
+// now and then, in the middle of a write; who is refused then was promised
+// nothing.
+func TestPowerCutOfADiskThatFillsUpLosesNothingAnswered(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	o := planned()
+	o.cuts, o.fills = o.cuts/5, true
+	r := record(t, seed, o, faults{})
+	if r.refused == 0 {
+		t.Error("nobody noticed that the disk was full")
+	}
+	for _, complaint := range r.cutPower(t, seed, o) {
+		t.Error(complaint)
+	}
+}
+
 // TestPowerCutFindsADiskThatLies is the control: the same judge has to notice
 // when the store answers without a sync, and when checkpoints do.
 func TestPowerCutFindsADiskThatLies(t *testing.T) {
@@ -78,7 +102,7 @@ func TestPowerCutFindsADiskThatLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
-			o := outage{turns: 15, cuts: 30, checkpoint: 15, restart: 5}
+			o := outage{turns: 20, cuts: 30, checkpoint: 10, restart: 5}
 			found := record(t, seed, o, lies).cutPower(t, seed, o)
 			lost := slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, "I3 ") })
 			if !lost {
@@ -91,8 +115,9 @@ func TestPowerCutFindsADiskThatLies(t *testing.T) {
 // recording is what a disk saw of a busy shop, from the files that it began
 // with until it closed.
 type recording struct {
-	base map[string][]byte
-	log  []event
+	base    map[string][]byte
+	log     []event
+	refused int64 // acts that the disk did not take
 }
 
 // record opens a shop on a disk and lets everybody work at once.
@@ -104,7 +129,8 @@ func record(t *testing.T, seed uint64, o outage, f faults) recording {
 	s := openAt(t, path, store.Config{VFS: d.name, Sync: d.Sync})
 	r := recording{base: files(t, path)}
 	d.forget()
-	work(t, s, d, path, seed, o)
+	r.refused = work(t, s, d, path, seed, o)
+	d.suffer(f)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -162,21 +188,32 @@ type worker struct {
 	name  string
 	keys  []restock.Key
 	turn  int
+
+	refused *atomic.Int64
+	fills   bool
 }
 
 // work lets tills sell, shelves reserve and a replenisher order and receive,
-// while other connections make checkpoints.
-func work(t *testing.T, s *store.Store, d *disk, path string, seed uint64, o outage) {
+// while other connections make checkpoints. It gives how many acts the disk
+// did not take.
+func work(t *testing.T, s *store.Store, d *disk, path string, seed uint64, o outage) int64 {
 	t.Helper()
+	var refused atomic.Int64
 	other := connect(t, path, d.name)
 	var everybody sync.WaitGroup
 	hire := func(number int, act func(*worker)) {
-		w := &worker{t: t, s: s, disk: d, other: other, dice: rand.New(rand.NewPCG(seed, uint64(number))), name: strconv.Itoa(number)}
+		w := &worker{
+			t: t, s: s, disk: d, other: other, dice: rand.New(rand.NewPCG(seed, uint64(number))), name: strconv.Itoa(number),
+			refused: &refused, fills: o.fills,
+		}
 		everybody.Go(func() {
 			for range o.turns {
 				w.turn++
+				if w.fills {
+					w.fill()
+				}
 				act(w)
-				if w.dice.IntN(o.checkpoint) == 0 {
+				if w.turn > o.turns*2/3 && w.dice.IntN(o.checkpoint) == 0 {
 					w.checkpoint()
 				}
 			}
@@ -192,15 +229,32 @@ func work(t *testing.T, s *store.Store, d *disk, path string, seed uint64, o out
 	if err := other.Close(); err != nil { // so that the store is the last to leave
 		t.Error(err)
 	}
+	return refused.Load()
 }
 
-// did notes an act that was answered. A disk that fails may refuse acts, and
-// they are not answered with success then.
+// did notes an act that was answered. Only a disk that fills up may refuse one;
+// that there is not enough is an answer too.
 func (w *worker) did(err error, format string, args ...any) bool {
-	if err == nil {
+	switch {
+	case err == nil:
 		w.disk.answer(fmt.Sprintf(format, args...))
+	case restock.KindOf(err) == restock.OutOfStock:
+	case w.fills && restock.KindOf(err) == restock.Unavailable:
+		w.refused.Add(1)
+	default:
+		w.t.Error(err)
 	}
 	return err == nil
+}
+
+// fill lets the disk be full, or empties it, or leaves it as it is.
+func (w *worker) fill() {
+	switch w.dice.IntN(10) {
+	case 0:
+		w.disk.suffer(faults{full: true, room: w.dice.Int64N(100_000)})
+	case 1, 2:
+		w.disk.suffer(faults{})
+	}
 }
 
 // checkpoint empties the log, sooner than it is full.
@@ -237,6 +291,7 @@ func (w *worker) sell() {
 	}
 	outcomes, err := w.s.Sell(w.t.Context(), carts)
 	if err != nil {
+		w.did(err, "")
 		return
 	}
 	for _, o := range outcomes {
@@ -268,16 +323,17 @@ func (w *worker) replenish() {
 	all := skus()
 	p, err := w.s.Product(ctx, string(all[w.turn%len(all)]))
 	if err != nil {
+		w.t.Error(err)
 		return
 	}
 	d, err := w.s.Plan(ctx, p.ID, func(s restock.Situation) restock.Decision {
 		return restock.Decision{Order: len(s.OpenOrders) == 0, Quantity: 60, Reason: "it is time"}
 	})
-	if err == nil && d.Order {
-		w.did(nil, "order %X", d.OrderID[:])
+	if err != nil || d.Order {
+		w.did(err, "order %X", d.OrderID[:])
 	}
 	a, err := w.s.ClaimAttempt(ctx, "worker", time.Minute)
-	if err != nil || a.OrderID.IsZero() || !w.did(nil, "attempt %d of %X", a.Number, a.OrderID[:]) {
+	if err == nil && a.OrderID.IsZero() || !w.did(err, "attempt %d of %X", a.Number, a.OrderID[:]) {
 		return
 	}
 	err = w.s.SettleAttempt(ctx, a, restock.Answered{
@@ -299,26 +355,35 @@ func (w *worker) receive(a restock.Attempt, count int64) {
 }
 
 // wantBusy holds a recording to having tried what it is there for: the log of
-// the database was begun again several times, and groups were written while
-// another was being synced.
+// the database was full, and begun again several times, and groups were written
+// while another was being synced.
 func (r recording) wantBusy(t *testing.T) {
 	t.Helper()
-	restarts, checkpoints, together, answers := 0, 0, 0, 0
+	const pagesMax = 1000 * 4096 // in the log before the store makes a checkpoint
+	var answers, checkpoints, begun, full, together int
+	end := int64(0) // of the log
 	for i, e := range r.log {
+		grew := func(e event) bool { return e.what == wrote && e.file == logName }
 		switch {
 		case e.what == answered:
 			answers++
-		case e.what == wrote && e.file == logName && e.at == 0:
-			restarts++
 		case e.what == synced && e.file == dbName:
 			checkpoints++
-		case e.what == synced && slices.ContainsFunc(r.log[e.from:i], func(e event) bool { return e.what == wrote && e.file == logName }):
+		case e.what == synced && slices.ContainsFunc(r.log[e.from:i], grew):
 			together++
+		case grew(e) && e.at == 0:
+			begun++
+			if end > pagesMax {
+				full++
+			}
+			end = 0
+		case grew(e):
+			end = e.at
 		}
 	}
-	t.Logf("%d events: %d answers, %d checkpoints, %d logs begun, %d syncs beside which something was written",
-		len(r.log), answers, checkpoints, restarts, together)
-	if restarts < 4 || checkpoints < 4 || together < 5 || answers < 200 {
+	t.Logf("%d events: %d answers, %d checkpoints, %d logs begun, of which %d after a full one, %d syncs beside which something was written",
+		len(r.log), answers, checkpoints, begun, full, together)
+	if answers < 200 || checkpoints < 4 || begun < 4 || full < 1 || together < 5 {
 		t.Error("this is not busy enough to prove anything")
 	}
 }
@@ -343,6 +408,12 @@ func (r recording) cutPower(t *testing.T, seed uint64, o outage) []string {
 	)
 	for i, moment := range moments {
 		play.forward(moment)
+		mu.Lock()
+		enough := len(complaints) >= complaintsMax
+		mu.Unlock()
+		if enough {
+			break
+		}
 		c := cut{folder: filepath.Join(folder, strconv.Itoa(i)), promised: play.answered}
 		files := play.cut(dice)
 		free <- struct{}{}
@@ -359,6 +430,9 @@ func (r recording) cutPower(t *testing.T, seed uint64, o outage) []string {
 	judges.Wait()
 	return complaints
 }
+
+// complaintsMax is when there is no need to go on.
+const complaintsMax = 20
 
 // cut is one power cut: where its files are, what was promised before it, and
 // what is wrong with what it left.

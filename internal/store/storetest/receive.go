@@ -21,11 +21,13 @@ func receiveChecks() []check {
 		{"RepeatsOfAHeldReportOnlyRaiseItsCounter", heldRepeats},
 		{"ACallbackBeforeTheAnswerIsApplied", callbackFirst},
 		{"LateGoodsAreBookedToTheirOwnAttempt", lateGoods},
+		{"PartsOfTwoAttemptsAddUpOnTheirOrder", partsOfTwo},
 		{"AReportOfAnUnknownOrderIsHeldAsAnOrphan", orphan},
 		{"AReportOfAnAttemptThatWasNeverMadeIsHeldAsAnOrphan", attemptNeverMade},
 		{"NoJudgeCanApplyMoreThanWasOrdered", carelessJudge},
 		{"AReportProvesThatTheFactoryHasTheOrder", proofOfAcceptance},
 		{"ARefusedAttemptThatDeliversIsBelieved", rejectedDelivers},
+		{"WhoRefusedAndDeliversAllTheSameBreaksNoPromise", refusedAndDelivers},
 		{"EvidenceIsKept", evidenceKept},
 		{"SalesAndReceiptsAtOnceAddUp", salesAndReceipts},
 		{"AReceiptTellsOperationsWhenSomethingIsHeld", heldIsTold},
@@ -210,6 +212,27 @@ func lateGoods(t *testing.T, h harness) {
 	s.wantStock("A", 30, 0)
 }
 
+// partsOfTwo delivers parts of both attempts of an order of 10: on order falls
+// by what the order still expects, and never below zero.
+func partsOfTwo(t *testing.T, h harness) {
+	s, first := h.sending(t)
+	s.settle(first, restock.AttemptAccepted)
+	s.clock.advance(windowTime)
+	s.sweep()
+	second := s.claim()
+	s.settle(second, restock.AttemptAccepted)
+	s.receive(first, 4, "four")
+	s.wantStock("A", 4, 6)
+	s.receive(second, 3, "three")
+	s.wantStock("A", 7, 3)
+	s.wantOrder(first.OrderID, restock.OrderPartlyReceived, restock.AttemptOverdue, restock.AttemptAccepted)
+	s.receive(second, 7, "seven") // 4 more than the order still expects
+	s.wantStock("A", 14, 0)
+	s.wantOrder(first.OrderID, restock.OrderReceived, restock.AttemptOverdue, restock.AttemptReceived)
+	s.receive(first, 6, "six")
+	s.wantStock("A", 20, 0)
+}
+
 func orphan(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
 	unknown := restock.Attempt{OrderID: restock.OrderID{7}, Number: 1}
@@ -276,6 +299,26 @@ func rejectedDelivers(t *testing.T, h harness) {
 	s.receive(a, 6, "six")
 	s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived)
 	s.wantStock("A", 10, 0)
+}
+
+// refusedAndDelivers has three attempts of one order deliver: the second was
+// put off with 429, so it was no order as far as anybody could know.
+func refusedAndDelivers(t *testing.T, h harness) {
+	s, first := h.sending(t)
+	s.settle(first, restock.AttemptAccepted)
+	s.clock.advance(windowTime)
+	s.sweep()
+	second := s.claim()
+	answer := s.answer(second, restock.AttemptRejected)
+	answer.Status, answer.RetryAt = 429, s.clock.now()
+	s.must(s.SettleAttempt(s.ctx(), second, answer))
+	third := s.claim()
+	s.settle(third, restock.AttemptAccepted)
+	for _, a := range []restock.Attempt{second, third, first} {
+		s.receive(a, 10, "ten")
+	}
+	s.wantStock("A", 30, 0)
+	s.wantOrder(first.OrderID, restock.OrderReceived, restock.AttemptReceived, restock.AttemptReceived, restock.AttemptReceived)
 }
 
 func evidenceKept(t *testing.T, h harness) {

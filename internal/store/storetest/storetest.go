@@ -47,6 +47,10 @@ func Run(t *testing.T, open Open, raw Raw) {
 		checks []check
 	}{
 		{"Sell", sellChecks()},
+		{"Key", keyChecks()},
+		{"Reservation", reservationChecks()},
+		{"Return", returnChecks()},
+		{"Adjust", adjustChecks()},
 		{"Detect", detectChecks()},
 		{"Plan", planChecks()},
 		{"Claim", claimChecks()},
@@ -178,7 +182,7 @@ func (s *shop) ctx() context.Context { return context.WithoutCancel(s.t.Context(
 func (s *shop) apply(c restock.Catalog) []restock.CatalogChange {
 	s.t.Helper()
 	s.must(c.Check())
-	changes, err := s.ApplyCatalog(s.ctx(), c, store.CreateAndEdit, nil)
+	changes, err := s.ApplyCatalog(s.ctx(), c, store.CreateAndEdit)
 	s.must(err)
 	return changes
 }
