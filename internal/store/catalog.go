@@ -269,7 +269,7 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 		restock.FactoryID(factory), restock.AdvertisementID(ad),
 		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
 		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, micros(a.tx.now)); err != nil {
-		return a.slugTaken(err, p)
+		return a.slugTaken(ctx, err, p)
 	}
 	// A product begins with nothing, under no policy, so that its opening stock
 	// and its first order are noticed like any other change.
@@ -285,10 +285,14 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 	return err
 }
 
-func (a *applier) slugTaken(err error, p restock.CatalogProduct) error {
+// slugTaken says whose slug it is when that is why a product cannot be stored.
+func (a *applier) slugTaken(ctx context.Context, err error, p restock.CatalogProduct) error {
+	var owner string
+	if a.tx.one(ctx, `SELECT sku FROM products WHERE slug = ? AND sku <> ?`, []any{p.Slug, string(p.SKU)}, &owner) != nil {
+		return err
+	}
 	return &restock.Error{
-		Kind: restock.Invalid, Code: restock.CodeInvalid,
-		Message: fmt.Sprintf("it cannot be stored; is slug %q another product's?", p.Slug), Err: err,
+		Kind: restock.Invalid, Code: restock.CodeInvalid, Message: fmt.Sprintf("the slug %q belongs to %s", p.Slug, owner), Err: err,
 	}
 }
 
@@ -317,7 +321,7 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 		{"open_orders_max", old.Policy.OpenOrdersMax, p.OpenOrdersMax},
 	})
 	if err != nil {
-		return a.slugTaken(err, p)
+		return a.slugTaken(ctx, err, p)
 	}
 	if !changed || a.mode == DryRun {
 		return nil

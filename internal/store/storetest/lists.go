@@ -192,7 +192,7 @@ func status(t *testing.T, h harness) {
 	}
 	got.Watch = nil
 	want := restock.Status{
-		Products: 4, OutOfStock: 2, Low: 1, Orders: map[string]int64{"planned": 1}, ReceiptsHeld: 1,
+		Products: 4, OutOfStock: 2, Low: 1, Orders: map[string]int64{"planned": 1}, ReceiptsHeld: 2,
 		AdHolds: map[string]int64{"stopped": 1}, DigestsWaiting: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
