@@ -47,15 +47,16 @@ func (t *tx) adjust(ctx context.Context, request restock.AdjustmentRequest) (res
 		return a, restock.Errorf(restock.Conflict, restock.CodeConflict,
 			"%s: %d on hand cannot change by %d", p.SKU, p.Stock.OnHand, a.Quantity)
 	}
-	if p, err = t.freeFor(ctx, p, &a, request.FreeYoungest); err != nil {
+	reserved, err := t.freeFor(ctx, p, &a, request.FreeYoungest)
+	if err != nil {
 		return a, err
 	}
-	return a, t.bookAdjustment(ctx, p, a)
+	return a, t.bookAdjustment(ctx, p, a, reserved)
 }
 
 // bookAdjustment stores an adjustment. One of nothing is stored too: that a
 // stocktake agreed is worth knowing.
-func (t *tx) bookAdjustment(ctx context.Context, p restock.Product, a restock.Adjustment) error {
+func (t *tx) bookAdjustment(ctx context.Context, p restock.Product, a restock.Adjustment, reserved int64) error {
 	counted := sql.Null[int64]{}
 	if a.Counted != nil {
 		counted = sql.Null[int64]{V: *a.Counted, Valid: true}
@@ -68,7 +69,7 @@ func (t *tx) bookAdjustment(ctx context.Context, p restock.Product, a restock.Ad
 		return nil
 	}
 	after := p
-	after.Stock.OnHand = a.OnHand
+	after.Stock.OnHand, after.Stock.Reserved = a.OnHand, reserved
 	if err := t.move(ctx, after, restock.MovementAdjustment, a.Quantity, a.ID, a.Reason); err != nil {
 		return err
 	}
@@ -76,34 +77,55 @@ func (t *tx) bookAdjustment(ctx context.Context, p restock.Product, a restock.Ad
 	return err
 }
 
-// freeFor makes room for an adjustment below what is reserved, if it may.
-func (t *tx) freeFor(ctx context.Context, p restock.Product, a *restock.Adjustment, freeYoungest bool) (restock.Product, error) {
-	if a.OnHand >= p.Stock.Reserved {
-		return p, nil
+// freeFor makes room for an adjustment below what is reserved, if it may, and
+// gives what stays reserved of the product. That is written together with the
+// adjustment: pieces that are freed and gone were never available in between.
+func (t *tx) freeFor(ctx context.Context, p restock.Product, a *restock.Adjustment, freeYoungest bool) (int64, error) {
+	reserved := p.Stock.Reserved
+	if a.OnHand >= reserved {
+		return reserved, nil
 	}
 	holding, err := t.holding(ctx, p.ID)
 	if err != nil {
-		return p, err
+		return reserved, err
 	}
 	if !freeYoungest {
-		return p, restock.Errorf(restock.Conflict, restock.CodeConflict,
+		return reserved, restock.Errorf(restock.Conflict, restock.CodeConflict,
 			"%s: %d would be on hand and %d are reserved, by %s; release some, or let the youngest go",
-			p.SKU, a.OnHand, p.Stock.Reserved, names(holding))
+			p.SKU, a.OnHand, reserved, names(holding))
 	}
 	for _, id := range holding {
-		r, products, err := t.lockReservation(ctx, id)
-		if err != nil {
-			return p, err
+		if a.OnHand >= reserved {
+			break
 		}
-		if err := t.endReservation(ctx, r, products, restock.ReservationReleased); err != nil {
-			return p, err
+		freed, err := t.freeButFor(ctx, id, p.ID)
+		if err != nil {
+			return reserved, err
 		}
 		a.Released = append(a.Released, id)
-		if p = products[p.ID]; a.OnHand >= p.Stock.Reserved {
-			return p, nil
+		reserved -= freed
+	}
+	return reserved, nil
+}
+
+// freeButFor releases a reservation, and leaves the stock of one product to the
+// caller: it gives how much of it was held.
+func (t *tx) freeButFor(ctx context.Context, id restock.ReservationID, product restock.ProductID) (int64, error) {
+	r, products, err := t.lockReservation(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	var left int64
+	for _, l := range r.Lines {
+		if l.ProductID == product {
+			left += l.Quantity
+			continue
+		}
+		if err := t.freeLine(ctx, l, products); err != nil {
+			return 0, err
 		}
 	}
-	return p, nil
+	return left, t.closeReservation(ctx, r.ID, restock.ReservationReleased)
 }
 
 // reservationsNamed bounds the reservations that an error names.

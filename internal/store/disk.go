@@ -46,13 +46,27 @@ func (d *disk) durable(group uint64) error {
 	}
 	all := d.groups.Load()
 	if err := d.sync(); err != nil {
-		d.err = errNotDurable(err)
-		d.log.Error("the disk did not take what was written; stopping", "error", err)
-		close(d.failed)
-		return d.err
+		return d.give(err)
 	}
 	d.synced = all
 	return nil
+}
+
+// fail ends the store after something else than a sync of the log failed: a
+// checkpoint, or the sync with which SQLite begins the log again.
+func (d *disk) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		_ = d.give(err)
+	}
+}
+
+func (d *disk) give(err error) error {
+	d.err = errNotDurable(err)
+	d.log.Error("the disk did not take what was written; stopping", "error", err)
+	close(d.failed)
+	return d.err
 }
 
 // errNotDurable follows a failed fsync. The kernel may have dropped what it

@@ -27,6 +27,7 @@ type disk struct {
 	mu     sync.Mutex
 	log    []event
 	faults faults
+	quick  bool // syncs take no time
 }
 
 // faults is what is wrong with a disk; the zero faults are none.
@@ -107,7 +108,9 @@ func (d *disk) Sync(path string) error {
 	d.mu.Lock()
 	from := len(d.log)
 	d.mu.Unlock()
-	time.Sleep(rand.N(latencyMax))
+	if !d.quick {
+		time.Sleep(rand.N(latencyMax))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sync(filepath.Base(path), from)

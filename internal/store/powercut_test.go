@@ -42,7 +42,7 @@ func planned() outage {
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
 		return outage{turns: 150, cuts: 3000, checkpoint: 25, restart: 1}
 	}
-	return outage{turns: 50, cuts: 150, checkpoint: 15, restart: 5}
+	return outage{turns: 50, cuts: 150, checkpoint: 15, restart: 10}
 }
 
 // seedOf gives the seed of a test's random choices: a fresh one, or that of an

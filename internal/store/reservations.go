@@ -193,17 +193,26 @@ func (t *tx) endReservation(ctx context.Context, r restock.Reservation, products
 	state restock.ReservationState,
 ) error {
 	for _, l := range r.Lines {
-		before := products[l.ProductID]
-		after := before
-		after.Stock.Reserved -= l.Quantity
-		settled, err := t.settle(ctx, before, after, false)
-		if err != nil {
+		if err := t.freeLine(ctx, l, products); err != nil {
 			return err
 		}
-		products[l.ProductID] = settled // it may stand on another line too
 	}
+	return t.closeReservation(ctx, r.ID, state)
+}
+
+// freeLine gives the pieces of one line back.
+func (t *tx) freeLine(ctx context.Context, l restock.ReservedLine, products map[restock.ProductID]restock.Product) error {
+	before := products[l.ProductID]
+	after := before
+	after.Stock.Reserved -= l.Quantity
+	settled, err := t.settle(ctx, before, after, false)
+	products[l.ProductID] = settled // it may stand on another line too
+	return err
+}
+
+func (t *tx) closeReservation(ctx context.Context, id restock.ReservationID, state restock.ReservationState) error {
 	return t.must(ctx, `UPDATE reservations SET state = ?, closed_at = ? WHERE id = ? AND state = 'held'`,
-		string(state), micros(t.now), r.ID)
+		string(state), micros(t.now), id)
 }
 
 // lockReservation locks the products of a reservation, and then reads it.

@@ -12,7 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
 	"github.com/restock/restock"
 )
 
@@ -56,7 +57,8 @@ func redactURL(raw string) string {
 
 // sqliteDSN sets what every connection needs. busy_timeout comes first, so
 // that the pragmas after it wait for a lock instead of failing. FULL makes a
-// commit wait for the disk: NORMAL loses answered sales in a power cut.
+// commit wait for the disk: NORMAL alone loses answered sales in a power cut. The
+// writer's connection has NORMAL, and a disk of its own that does the waiting.
 func sqliteDSN(path, vfs string, pragmas ...string) string {
 	q := url.Values{}
 	if vfs != "" {
@@ -87,7 +89,7 @@ func openSQLite(ctx context.Context, path string, s *Store, cfg Config) (*sqlite
 
 func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
 	// NORMAL, because the disk makes commits durable before they are answered.
-	writing, err := sql.Open("sqlite3", sqliteDSN(path, vfs, "synchronous(normal)", "wal_autocheckpoint(1000)"))
+	writing, err := sql.Open("sqlite3", sqliteDSN(path, vfs, "synchronous(normal)"))
 	if err != nil {
 		return err
 	}
@@ -100,12 +102,47 @@ func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
 		return errors.Join(err, conn.Close(), writing.Close())
 	}
 	db.wal = wal
-	sync := func() error { return syscall.Fdatasync(int(wal.Fd())) }
+	sync := func() error { return fdatasync(wal) }
 	if db.store.sync != nil {
 		sync = func() error { return db.store.sync(path + logSuffix) }
 	}
-	db.writing, db.writer = writing, newWriter(db.store, conn, newDisk(sync, db.store.log))
+	disk := newDisk(sync, db.store.log)
+	if err := checkpointSelf(conn, disk); err != nil {
+		return errors.Join(err, wal.Close(), conn.Close(), writing.Close())
+	}
+	db.writing, db.writer = writing, newWriter(db.store, conn, disk)
 	return nil
+}
+
+// fdatasync makes a file's contents durable.
+func fdatasync(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// checkpointPages is how long the log may get.
+const checkpointPages = 1000
+
+// checkpointSelf makes the checkpoints that SQLite would make, because SQLite
+// keeps to itself that one failed. After a failed sync of the database the
+// kernel forgets pages that an earlier, partial checkpoint wrote; the next one
+// does not write them again, and begins the log anew.
+func checkpointSelf(conn *sql.Conn, d *disk) error {
+	return conn.Raw(func(c any) error {
+		c.(driver.Conn).Raw().WALHook(func(c *sqlite3.Conn, schema string, pages int) error {
+			if pages < checkpointPages {
+				return nil
+			}
+			if _, _, err := c.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE); errors.Is(err, sqlite3.IOERR) {
+				d.fail(fmt.Errorf("checkpoint: %w", err))
+			}
+			return nil // the commit itself is in the log
+		})
+		return nil
+	})
 }
 
 // logSuffix is how SQLite names the log of a database in WAL mode.

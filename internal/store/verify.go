@@ -154,7 +154,11 @@ func messageRules() []rule {
 // Verify holds the promises against the raw rows, each on a snapshot of its
 // own, so that it stays a short reader beside a running server.
 func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
-	var checks []restock.Check
+	whole, err := s.fileCheck(ctx)
+	if err != nil {
+		return nil, err
+	}
+	checks := []restock.Check{whole}
 	for _, r := range rules() {
 		check := restock.Check{Promise: r.promise, Name: r.name}
 		err := s.view(ctx, func(ctx context.Context, tx *tx) error { return tx.check(ctx, r, &check) })
@@ -164,6 +168,24 @@ func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
 		checks = append(checks, check)
 	}
 	return checks, nil
+}
+
+// fileCheck asks SQLite whether the file itself is whole: a damaged page can
+// hide rows from every other check.
+func (s *Store) fileCheck(ctx context.Context) (restock.Check, error) {
+	check := restock.Check{Promise: "I3", Name: "the file is whole: SQLite finds no damaged page", Rows: 1}
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		faults, err := collect(ctx, tx, `PRAGMA quick_check(10)`, nil, func(rows *sql.Rows) (string, error) {
+			var text string
+			err := rows.Scan(&text)
+			return text, err
+		})
+		if err == nil && (len(faults) != 1 || faults[0] != "ok") {
+			check.Violations, check.Broken = faults, int64(len(faults))
+		}
+		return err
+	})
+	return check, err
 }
 
 func (t *tx) check(ctx context.Context, r rule, c *restock.Check) error {

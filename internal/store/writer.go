@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/restock/restock"
 )
 
@@ -171,8 +173,8 @@ func (w *writer) commit() {
 // write runs and commits a group. An error says that nothing of it happened.
 func (w *writer) write(ctx context.Context) ([]*act, error) {
 	if _, err := w.stmts.exec(ctx, `BEGIN IMMEDIATE`, nil); err != nil {
-		// Whoever waits longest is told; the others may have better luck.
-		return w.first(), fmt.Errorf("begin: %w", err)
+		// All who wait are told: each would wait as long again, one after another.
+		return w.all(), fmt.Errorf("begin: %w", err)
 	}
 	group, err := w.runGroup(ctx)
 	if err == nil {
@@ -181,19 +183,21 @@ func (w *writer) write(ctx context.Context) ([]*act, error) {
 	if err != nil {
 		// SQLite may have rolled back by itself; then this says so and is harmless.
 		_, _ = w.stmts.exec(ctx, `ROLLBACK`, nil)
+		if errors.Is(err, sqlite3.IOERR) {
+			w.disk.fail(err)
+		}
 		return group, fmt.Errorf("commit: %w", err)
 	}
 	return group, nil
 }
 
-func (w *writer) first() []*act {
-	if a := w.next(&w.urgent); a != nil {
-		return []*act{a}
-	}
-	if a := w.next(&w.background); a != nil {
-		return []*act{a}
-	}
-	return nil
+// all takes everybody who is waiting.
+func (w *writer) all() []*act {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	group := slices.Concat(w.urgent, w.background)
+	w.urgent, w.background = nil, nil
+	return group
 }
 
 // runGroup runs acts until none is waiting or the group is full, and gives

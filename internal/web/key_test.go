@@ -17,7 +17,7 @@ func keyed(t *testing.T, values ...string) *http.Request {
 		t.Fatal(err)
 	}
 	for _, value := range values {
-		r.Header.Add("idempotency-key", value)
+		r.Header.Add("Idempotency-Key", value)
 	}
 	return r
 }
