@@ -5,8 +5,8 @@
 //
 // At least once. When the answer of a server is lost, the sender reports a
 // failure although the mail may be on its way; the repeat then carries the same
-// Message-ID and the same bytes, so that mail programs can tell it is the same
-// mail. A mail that was sent says that a server took it, not that anybody read it.
+// Message-ID, so that mail programs can tell it is the same mail; and an equal
+// Message always makes equal bytes. A mail that was sent says that a server took it, not that anybody read it.
 //
 // # Errors
 //

@@ -25,9 +25,10 @@ func (s *Store) BeginStop(ctx context.Context, id restock.StockoutID, mailing ti
 		if !h.ID.IsZero() {
 			return h.State == restock.AdHoldStopping, tx.leaseHold(ctx, h, restock.AdHoldStopping, mailing)
 		}
-		return true, tx.must(ctx, `INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at)
-			VALUES (?, ?, ?, ?, 'stopping', ?, ?)`,
-			restock.AdHoldID(tx.newID()), id, h.ProductID, h.Advertisement.ID, micros(tx.now.Add(mailing)), micros(tx.now))
+		return true, tx.must(ctx, `INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at,
+			stop_on_order, stop_expected_at) VALUES (?, ?, ?, ?, 'stopping', ?, ?, ?, ?)`,
+			restock.AdHoldID(tx.newID()), id, h.ProductID, h.Advertisement.ID, micros(tx.now.Add(mailing)), micros(tx.now),
+			h.OnOrder, micros(h.ExpectedAt))
 	})
 }
 
@@ -107,8 +108,10 @@ func (t *tx) hold(ctx context.Context, id restock.StockoutID) (restock.AdHold, t
 	var mailing time.Time
 	var state, adName, adEmail, adLanguage sql.Null[string]
 	err := t.one(ctx, `SELECT h.id, h.state, h.mailing_until, s.product_id, p.sku, p.name, s.opened_at, s.closed_at,
-			p.on_hand - p.reserved, p.on_order, a.id, a.name, a.manager_email, a.language,
-			(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0)
+			p.on_hand - p.reserved,
+			CASE WHEN h.state = 'stopping' THEN COALESCE(h.stop_on_order, p.on_order) ELSE p.on_order END, a.id, a.name, a.manager_email, a.language,
+			CASE WHEN h.state = 'stopping' AND h.stop_on_order IS NOT NULL THEN h.stop_expected_at ELSE
+				(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0) END
 		FROM stockouts s JOIN products p ON p.id = s.product_id
 		LEFT JOIN ad_holds h ON h.stockout_id = s.id
 		LEFT JOIN advertisements a ON a.id = COALESCE(h.advertisement_id, p.advertisement_id)

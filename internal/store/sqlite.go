@@ -131,16 +131,21 @@ const checkpointPages = 1000
 // kernel forgets pages that an earlier, partial checkpoint wrote; the next one
 // does not write them again, and begins the log anew.
 func checkpointSelf(conn *sql.Conn, d *disk) error {
+	hook := func(c *sqlite3.Conn, schema string, pages int) error { //nolint:unparam // SQLite wants an error.
+		if pages < checkpointPages {
+			return nil
+		}
+		if _, _, err := c.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE); errors.Is(err, sqlite3.IOERR) {
+			d.fail(fmt.Errorf("checkpoint: %w", err))
+		}
+		return nil // the commit itself is in the log
+	}
 	return conn.Raw(func(c any) error {
-		c.(driver.Conn).Raw().WALHook(func(c *sqlite3.Conn, schema string, pages int) error {
-			if pages < checkpointPages {
-				return nil
-			}
-			if _, _, err := c.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE); errors.Is(err, sqlite3.IOERR) {
-				d.fail(fmt.Errorf("checkpoint: %w", err))
-			}
-			return nil // the commit itself is in the log
-		})
+		raw, ok := c.(driver.Conn)
+		if !ok {
+			return fmt.Errorf("the connection is a %T", c)
+		}
+		raw.Raw().WALHook(hook)
 		return nil
 	})
 }
