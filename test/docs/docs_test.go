@@ -183,7 +183,7 @@ func copyRepository(t *testing.T) string {
 func checkOutput(t *testing.T, output string, blocks []string) {
 	t.Helper()
 	rest := output
-	for _, line := range strings.SplitSeq(strings.Join(blocks, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.Join(blocks, "\n"), "\n") {
 		want, ok := strings.CutPrefix(line, expects)
 		if !ok {
 			continue
