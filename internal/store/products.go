@@ -49,11 +49,7 @@ func (s *Store) Product(ctx context.Context, ref string) (restock.Product, error
 // like another product's id names the product with that id.
 func (t *tx) productID(ctx context.Context, ref string) (restock.ProductID, error) {
 	if ref == "" {
-		sku, err := t.setting(ctx, settingDefaultProduct)
-		if err != nil {
-			return restock.ProductID{}, err
-		}
-		ref = sku
+		return t.defaultProduct(ctx)
 	}
 	if id, err := restock.ParseID[restock.Product](ref); err == nil && !id.IsZero() {
 		return id, t.exists(ctx, id, ref)
@@ -66,6 +62,17 @@ func (t *tx) productID(ctx context.Context, ref string) (restock.ProductID, erro
 		}
 	}
 	return restock.ProductID{}, unknownProduct(ref)
+}
+
+// defaultProduct is what a checkout without a body buys.
+func (t *tx) defaultProduct(ctx context.Context) (restock.ProductID, error) {
+	var id restock.ProductID
+	err := t.one(ctx, `SELECT p.id FROM settings s JOIN products p ON p.sku = s.value WHERE s.name = ?`, []any{settingDefaultProduct}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return id, restock.Errorf(restock.NotFound, restock.CodeUnknownProduct,
+			"no product was named and there is no default; give a sku, or set default_product in the catalogue")
+	}
+	return id, err
 }
 
 func (t *tx) exists(ctx context.Context, id restock.ProductID, ref string) error {

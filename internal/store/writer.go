@@ -176,19 +176,37 @@ func (w *writer) write(ctx context.Context) ([]*act, error) {
 		// All who wait are told: each would wait as long again, one after another.
 		return w.all(), fmt.Errorf("begin: %w", err)
 	}
+	if a := w.alone(); a != nil {
+		return []*act{a}, w.finish(ctx, w.runAlone(a))
+	}
 	group, err := w.runGroup(ctx)
+	return group, w.finish(ctx, err)
+}
+
+// finish commits what was run without an error, and else undoes all of it.
+func (w *writer) finish(ctx context.Context, err error) error {
 	if err == nil {
-		_, err = w.stmts.exec(ctx, `COMMIT`, nil)
-	}
-	if err != nil {
-		// SQLite may have rolled back by itself; then this says so and is harmless.
-		_, _ = w.stmts.exec(ctx, `ROLLBACK`, nil)
-		if errors.Is(err, sqlite3.IOERR) {
-			w.disk.fail(err)
+		if _, err = w.stmts.exec(ctx, `COMMIT`, nil); err == nil {
+			return nil
 		}
-		return group, fmt.Errorf("commit: %w", err)
+		err = fmt.Errorf("commit: %w", err)
 	}
-	return group, nil
+	// SQLite may have rolled back by itself; then this says so and is harmless.
+	_, _ = w.stmts.exec(ctx, `ROLLBACK`, nil)
+	if errors.Is(err, sqlite3.IOERR) {
+		w.disk.fail(err)
+	}
+	return err
+}
+
+// runAlone runs an act that shares its transaction with nobody: it needs no
+// savepoint.
+func (w *writer) runAlone(a *act) error {
+	if err := a.ctx.Err(); err != nil {
+		return err
+	}
+	a.tx = w.store.newTx(w.stmts)
+	return protect(func() error { return a.fn(context.WithoutCancel(a.ctx), a.tx) })
 }
 
 // all takes everybody who is waiting.
@@ -237,6 +255,18 @@ func (w *writer) runGroup(ctx context.Context) ([]*act, error) {
 		}
 	}
 	return group, nil
+}
+
+// alone gives the act that waits if it is the only one.
+func (w *writer) alone() *act {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.urgent)+len(w.background) != 1 {
+		return nil
+	}
+	a := slices.Concat(w.urgent, w.background)[0]
+	w.urgent, w.background = nil, nil
+	return a
 }
 
 // runOne runs one act in a savepoint, which it undoes when the act fails.

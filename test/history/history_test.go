@@ -1,0 +1,83 @@
+// Package history_test lets many clients use one shop at once and holds what
+// they were told against the promises.
+//
+// A history is everything that 64 clients asked and were answered: purchases
+// with and without keys, reservations, adjustments, arrivals. It is judged in
+// two ways. The audit adds up what was answered and needs no order. Porcupine
+// looks for an order of the acts, each between its question and its answer, in
+// which a plain model of a shelf gives exactly the same answers.
+//
+// # Time
+//
+// The store and the history share one clock that moves at every look, so that
+// "asked", "answered" and "sold at" are numbers on one line. Nothing waits for
+// time: a reservation expires because the clock leaps. Its end is an act of
+// the system, which may happen at any moment after the deadline.
+//
+// # Length
+//
+// `go test ./test/history` makes 20 histories of 1,000 acts, and with
+// RESTOCK_TEST_FULL=1 it makes 200. A history that porcupine cannot decide in
+// time fails as one that it rejects. RESTOCK_TEST_SEED repeats the random
+// choices of an earlier run; how the clients interleave is never the same.
+package history_test
+
+import (
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The size of one history.
+const (
+	clientsCount = 64
+	actsPerRun   = 1000
+)
+
+func full() bool { return os.Getenv("RESTOCK_TEST_FULL") == "1" }
+
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("RESTOCK_TEST_SEED")
+	if text == "" {
+		return uint64(time.Now().UnixNano())
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("RESTOCK_TEST_SEED: %v", err)
+	}
+	return n
+}
+
+func TestManyAtOnceAreServedAsIfOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	histories := 20
+	if full() {
+		histories = 200
+	}
+	first := seed(t)
+	t.Logf("repeat with RESTOCK_TEST_SEED=%d", first)
+	empty, seen := newEmptyStore(t), newTally()
+	var rejected atomic.Bool
+	t.Run("histories", func(t *testing.T) {
+		for i := range histories {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				if rejected.Load() {
+					return // it would only say the same again
+				}
+				h := record(t, empty, first+uint64(i), clientsCount, actsPerRun)
+				seen.add(h)
+				for _, problem := range judge(h) {
+					rejected.Store(true)
+					t.Error(problem)
+				}
+			})
+		}
+	})
+	if !rejected.Load() {
+		seen.wantAll(t)
+	}
+}
