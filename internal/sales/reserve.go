@@ -151,8 +151,8 @@ func parseReturn(body []byte) ([]restock.Line, string, error) {
 	if request.Reason == "" || len(request.Reason) > reasonBytesMax {
 		return nil, "", invalid("a reason of 1 to %d bytes is needed", reasonBytesMax)
 	}
-	if len(request.Items) > linesMax {
-		return nil, "", invalid("items must have at most %d entries", linesMax)
+	if len(request.Items) > linesMax || (request.Items != nil && len(request.Items) == 0) {
+		return nil, "", invalid("items must have 1 to %d entries; without items all of the sale comes back", linesMax)
 	}
 	lines := make([]restock.Line, 0, len(request.Items))
 	for _, it := range request.Items {

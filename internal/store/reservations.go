@@ -171,13 +171,11 @@ func (s *Store) ExpireReservations(ctx context.Context, limit int) (int, error) 
 			[]any{micros(tx.now), limit}, scanID[restock.Reservation])
 		return err
 	})
-	for _, id := range due {
-		if err != nil {
-			break
-		}
-		err = s.update(ctx, background, func(ctx context.Context, tx *tx) error { return tx.expire(ctx, id) })
+	errs := []error{err}
+	for _, id := range due { // one that cannot be ended keeps none of the others
+		errs = append(errs, s.update(ctx, background, func(ctx context.Context, tx *tx) error { return tx.expire(ctx, id) }))
 	}
-	return len(due), err
+	return len(due), errors.Join(errs...)
 }
 
 func (t *tx) expire(ctx context.Context, id restock.ReservationID) error {
