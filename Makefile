@@ -7,7 +7,7 @@ GO_TEST := go test -race -shuffle=on
 # Only the tests' own servers on this machine; never a database of yours.
 export CGO_ENABLED ?= 1
 
-.PHONY: build test check lint fmt mutants fuzz bench clean
+.PHONY: build test check lint fmt mutants fuzz bench soak clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/restock ./cmd/restock
@@ -42,3 +42,7 @@ clean:
 
 bench:
 	go run ./bench $(if $(LARGE),-large)
+
+# What takes too long for every change; dates, seeds and figures go into docs/soak.md.
+soak:
+	RESTOCK_TEST_SOAK=1 go test -timeout 60m -count=1 -v -run TestPowerCut ./internal/store

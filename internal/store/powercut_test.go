@@ -39,8 +39,11 @@ type outage struct {
 }
 
 func planned() outage {
-	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
+	if os.Getenv("RESTOCK_TEST_SOAK") == "1" {
 		return outage{turns: 150, cuts: 3000, checkpoint: 25, restart: 1}
+	}
+	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
+		return outage{turns: 100, cuts: 800, checkpoint: 20, restart: 10}
 	}
 	return outage{turns: 50, cuts: 150, checkpoint: 15, restart: 10}
 }
