@@ -171,7 +171,7 @@ func (s *Store) ExpireReservations(ctx context.Context, limit int) (int, error) 
 			[]any{micros(tx.now), limit}, scanID[restock.Reservation])
 		return err
 	})
-	errs := []error{err}
+	errs := append(make([]error, 0, 1+len(due)), err)
 	for _, id := range due { // one that cannot be ended keeps none of the others
 		errs = append(errs, s.update(ctx, background, func(ctx context.Context, tx *tx) error { return tx.expire(ctx, id) }))
 	}
