@@ -34,11 +34,14 @@ func randomActs(t *testing.T, h harness) {
 
 // shortenRandom makes fewer runs, unless somebody says how many.
 func shortenRandom() {
-	const name, fewer = "rapid.checks", "8"
-	asked := full()
+	const name = "rapid.checks"
+	checks, asked := "8", false
+	if full() {
+		checks = "30"
+	}
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
 	if !asked {
-		_ = flag.Set(name, fewer)
+		_ = flag.Set(name, checks)
 	}
 }
 
