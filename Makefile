@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GOLANGCI_VERSION := v2.15.0
 TOOLS := $(CURDIR)/.tools/bin
 GO_TEST := go test -race -shuffle=on
-# Only the tests' own servers on this machine; never a database of yours.
+# The race detector needs cgo; the program itself is built without.
 export CGO_ENABLED ?= 1
 
 .PHONY: build test check lint fmt mutants fuzz bench soak clean
@@ -16,8 +16,8 @@ test:
 	@command -v gcc >/dev/null || { echo "the race detector needs gcc: apt-get install gcc"; exit 1; }
 	$(GO_TEST) -timeout 10m ./...
 
-# RESTOCK_TEST_FULL=1 gives the counts in full; RESTOCK_TEST_NOSKIP=1 turns
-# every skip into a failure.
+# RESTOCK_TEST_FULL=1 gives the counts in full; scripts/check fails when a test
+# was skipped.
 check: lint
 	scripts/check
 
