@@ -34,6 +34,13 @@ type CatalogFactory struct {
 	Requester     string        `yaml:"requester,omitempty" json:"requester,omitempty"`
 	MaxInFlight   int64         `yaml:"max_in_flight,omitempty" json:"max_in_flight,omitempty"`
 	RatePerSecond float64       `yaml:"rate_per_second,omitempty" json:"rate_per_second,omitempty"`
+	// Overdue is what happens when a callback does not come: reorder, wait or hold.
+	Overdue OverduePolicy `yaml:"overdue,omitempty" json:"overdue,omitempty"`
+	// Repeats is what a repeated report means while goods are missing: hold, or
+	// apply for a factory that sends equal partials.
+	Repeats Repeats `yaml:"repeats,omitempty" json:"repeats,omitempty"`
+	// RefusedStatuses are HTTP statuses from 500 on that surely mean "not accepted".
+	RefusedStatuses []int `yaml:"refused_statuses,omitempty,flow" json:"refused_statuses,omitempty"`
 }
 
 // CatalogAdvertisement describes an advertisement, by its name.
@@ -64,6 +71,7 @@ type CatalogProduct struct {
 	MaxPerPurchase int64    `yaml:"max_per_purchase,omitempty" json:"max_per_purchase,omitempty"`
 	ResumeLevel    int64    `yaml:"resume_level,omitempty" json:"resume_level,omitempty"`
 	OpenOrdersMax  int64    `yaml:"open_orders_max,omitempty" json:"open_orders_max,omitempty"`
+	DailyLimit     int64    `yaml:"daily_limit,omitempty" json:"daily_limit,omitempty"`
 }
 
 // The defaults of a catalogue, and the limits that keep sums within int64.
@@ -73,6 +81,8 @@ const (
 	DefaultRatePerSecond  = 5
 	DefaultLeadTime       = 40 * time.Second
 	DefaultMaxPerPurchase = 100
+	// MaxInFlightMax keeps one slow factory from taking all calls of a process.
+	MaxInFlightMax = 64
 
 	QuantityMax = 999_999_999 // nine digits, as many as the factory can echo
 	PriceMax    = 1_000_000_000_000
@@ -106,6 +116,8 @@ func (f *CatalogFactory) fill() {
 	fill(&f.Requester, "restock")
 	fill(&f.MaxInFlight, DefaultMaxInFlight)
 	fill(&f.RatePerSecond, DefaultRatePerSecond)
+	fill(&f.Overdue, OverdueReorder)
+	fill(&f.Repeats, RepeatsHold)
 }
 
 func (p *CatalogProduct) fill() {
@@ -135,6 +147,7 @@ func (p CatalogProduct) Policy() Policy {
 		OrderQuantity: p.OrderQuantity, OrderUpTo: p.OrderUpTo,
 		MinimumOrder: p.MinimumOrder, PackSize: p.PackSize, MaximumStock: p.MaximumStock,
 		MaxPerPurchase: p.MaxPerPurchase, ResumeLevel: p.ResumeLevel, OpenOrdersMax: p.OpenOrdersMax,
+		DailyLimit: p.DailyLimit,
 	}
 }
 
@@ -192,8 +205,14 @@ func (v *catalogCheck) factory(i int, f CatalogFactory) {
 	v.check(f.ManagerEmail == "" || validEmail(f.ManagerEmail), "%s: manager_email %q is not an e-mail address", at, f.ManagerEmail)
 	v.check(f.Language == Korean || f.Language == English, "%s: language must be ko or en", at)
 	v.check(f.LeadTime >= 0, "%s: lead_time is below 0", at)
-	v.check(f.MaxInFlight > 0, "%s: max_in_flight must be above 0", at)
+	v.check(f.MaxInFlight > 0 && f.MaxInFlight <= MaxInFlightMax, "%s: max_in_flight must be 1 to %d", at, MaxInFlightMax)
 	v.check(f.RatePerSecond > 0, "%s: rate_per_second must be above 0", at)
+	v.check(f.Overdue == OverdueReorder || f.Overdue == OverdueWait || f.Overdue == OverdueHold,
+		"%s: overdue must be reorder, wait or hold, not %q", at, f.Overdue)
+	v.check(f.Repeats == RepeatsHold || f.Repeats == RepeatsApply, "%s: repeats must be hold or apply, not %q", at, f.Repeats)
+	for _, status := range f.RefusedStatuses {
+		v.check(status >= 500 && status <= 599, "%s: refused_statuses: %d is not from 500 to 599", at, status)
+	}
 }
 
 func (v *catalogCheck) advertisement(i int, a CatalogAdvertisement) {
@@ -220,6 +239,7 @@ func (v *catalogCheck) product(i int, p CatalogProduct) {
 		"%s: ordering %s needs order_quantity or order_up_to", at, p.Ordering)
 	v.check(p.OrderQuantity == 0 || p.OrderUpTo == 0, "%s: give order_quantity or order_up_to, not both", at)
 	v.check(p.OrderUpTo == 0 || p.OrderUpTo > p.ReorderPoint, "%s: order_up_to must be above reorder_point", at)
+	v.check(p.DailyLimit >= 0, "%s: daily_limit is below 0", at)
 	v.check(p.Ordering == OrderingOff || p.Factory != "", "%s: ordering %s needs a factory", at, p.Ordering)
 }
 

@@ -29,6 +29,7 @@ type (
 	ReservationID   = ID[Reservation]
 	ReturnID        = ID[Return]
 	AdjustmentID    = ID[Adjustment]
+	AuditID         = ID[AuditEntry]
 )
 
 // ParseID reads the 36-character form. The error is of kind Invalid.

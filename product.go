@@ -18,7 +18,14 @@ type Product struct {
 	AdvertisementID AdvertisementID `json:"ad_id,omitzero"`
 	Stock           Stock           `json:"stock"`
 	Policy          Policy          `json:"policy"`
+	// SnoozedUntil is until when nothing is ordered by itself.
+	SnoozedUntil time.Time `json:"snoozed_until,omitzero"`
+	// LowByImport says that an import or a changed policy made it low, not a sale.
+	LowByImport bool `json:"-"`
 }
+
+// Snoozed reports whether nothing is ordered by itself at a time.
+func (p Product) Snoozed(at time.Time) bool { return p.SnoozedUntil.After(at) }
 
 // Stock is how much of a product there is. The four numbers live in one row,
 // and everything that changes them locks that row first.
@@ -61,6 +68,9 @@ type Policy struct {
 	ResumeLevel int64 `json:"resume_level"`
 	// OpenOrdersMax bounds the automatic orders that may be open at once.
 	OpenOrdersMax int64 `json:"open_orders_max"`
+	// DailyLimit is the money for automatic orders of this product a day; above
+	// it an order awaits approval. 0 is no limit.
+	DailyLimit int64 `json:"daily_limit,omitempty"`
 }
 
 // Low reports whether the inventory position calls for an order.
@@ -80,7 +90,62 @@ type Factory struct {
 	Requester     string        `json:"requester"`
 	MaxInFlight   int64         `json:"max_in_flight"`
 	RatePerSecond float64       `json:"rate_per_second"`
+	// OverduePolicy is what happens when a callback does not come in time.
+	OverduePolicy OverduePolicy `json:"overdue_policy"`
+	// Repeats is what the second of two equal reports means while goods are missing.
+	Repeats Repeats `json:"repeats"`
+	// RefusedStatuses are HTTP statuses from 500 on that surely mean "not accepted".
+	RefusedStatuses []int `json:"refused_statuses,omitempty"`
+	// Paused is the reason why nothing is placed there; "" while orders are placed.
+	Paused string `json:"paused,omitempty"`
+
+	Breaker      BreakerState `json:"breaker"`
+	BreakerUntil time.Time    `json:"breaker_until,omitzero"`
+	// LeadTimesSeen counts the callbacks that taught the two times after it: the
+	// longest from the call to its callback, and a moving average.
+	LeadTimesSeen   int64         `json:"lead_times_seen"`
+	LeadTimeLongest time.Duration `json:"lead_time_longest_ns,omitempty"`
+	LeadTimeLearned time.Duration `json:"lead_time_learned_ns,omitempty"`
+	// CalledBackAt is the public URL at which it called back last.
+	CalledBackAt string `json:"called_back_at,omitempty"`
 }
+
+// Expected is how long an order takes, as far as is known.
+func (f Factory) Expected() time.Duration {
+	if f.LeadTimesSeen > 0 {
+		return f.LeadTimeLearned
+	}
+	return f.LeadTime
+}
+
+// OverduePolicy says what happens when the window for a callback ends.
+type OverduePolicy string
+
+// The policies for overdue orders.
+const (
+	OverdueReorder OverduePolicy = "reorder" // another attempt within the budget, then hold
+	OverdueWait    OverduePolicy = "wait"    // wait on, and tell operations each time
+	OverdueHold    OverduePolicy = "hold"    // a person decides
+)
+
+// Repeats says what a body that came before means while goods are missing.
+type Repeats string
+
+// The meanings of a repeated report.
+const (
+	RepeatsHold  Repeats = "hold"  // a person decides whether it is a repeat or the rest
+	RepeatsApply Repeats = "apply" // this factory sends equal partials
+)
+
+// BreakerState says whether a factory that fails is spared.
+type BreakerState string
+
+// The states of a breaker.
+const (
+	BreakerClosed   BreakerState = "closed"    // orders are placed
+	BreakerOpen     BreakerState = "open"      // none is placed until a time
+	BreakerHalfOpen BreakerState = "half_open" // one probe is on its way
+)
 
 // Advertisement is what brings the buyers; its manager can stop and resume it.
 type Advertisement struct {

@@ -23,6 +23,7 @@ type Receipt struct {
 	Claimed   string       `json:"claimed"` // the count as it was written
 	Applied   int64        `json:"applied"`
 	Held      int64        `json:"held"`
+	Refused   int64        `json:"refused,omitempty"` // of what was held, by a person
 	Late      bool         `json:"late"`
 	Reason    string       `json:"reason,omitempty"` // why it is held
 	Repeats   int64        `json:"repeats"`
