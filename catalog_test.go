@@ -22,7 +22,7 @@ func TestFillSetsWhatWasLeftOut(t *testing.T) {
 		Currency: "KRW",
 		Factories: []restock.CatalogFactory{{
 			Identifier: "FF-1", Name: "FF-1", URL: "http://127.0.0.1/", Language: restock.Korean, LeadTime: 40 * time.Second,
-			Requester: "restock", MaxInFlight: 4, RatePerSecond: 5,
+			Requester: "restock", MaxInFlight: 4, RatePerSecond: 5, Overdue: restock.OverdueReorder, Repeats: restock.RepeatsHold,
 		}},
 		Advertisements: []restock.CatalogAdvertisement{{Name: "ad", ManagerEmail: "ads@donut.example", Language: restock.Korean}},
 		Products: []restock.CatalogProduct{{

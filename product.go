@@ -27,6 +27,14 @@ type Product struct {
 // Snoozed reports whether nothing is ordered by itself at a time.
 func (p Product) Snoozed(at time.Time) bool { return p.SnoozedUntil.After(at) }
 
+// Cost is what a quantity costs to buy, at most TotalMax.
+func (p Product) Cost(quantity int64) int64 {
+	if p.UnitCost > 0 && quantity > TotalMax/p.UnitCost {
+		return TotalMax
+	}
+	return quantity * p.UnitCost
+}
+
 // Stock is how much of a product there is. The four numbers live in one row,
 // and everything that changes them locks that row first.
 type Stock struct {

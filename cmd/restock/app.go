@@ -66,7 +66,11 @@ func (a *app) open(ctx context.Context) error {
 	if a.lock, err = lockFolder(a.cfg.path(lockFile)); err != nil {
 		return err
 	}
-	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: a.log}); err != nil {
+	zone, err := time.LoadLocation(a.cfg.Timezone)
+	if err != nil {
+		return err
+	}
+	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: a.log, Zone: zone}); err != nil {
 		return err
 	}
 	if err := a.listen(ctx); err != nil { // first: the public URL follows from the port
@@ -177,8 +181,10 @@ func (a *app) furnish(ctx context.Context) error {
 	if a.shop, err = a.openShop(strings.TrimSpace(token)); err != nil {
 		return err
 	}
-	a.replenisher = replenish.New(a.store, factory.NewClient(factory.Config{}), replenish.Config{
+	client := factory.NewClient(factory.Config{TotalTimeout: a.cfg.FactoryTimeout})
+	a.replenisher = replenish.New(a.store, client, replenish.Config{
 		Logger: a.log, PublicURL: a.publicURL(), Keys: keys, SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow,
+		CallTimeout: a.cfg.FactoryTimeout,
 	})
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,

@@ -38,6 +38,7 @@ func roles() []role {
 		{
 			name:   "arrivals",
 			public: func(a *app, mux *http.ServeMux) { a.replenisher.Register(mux) },
+			run:    func(a *app) []func(context.Context) error { return runs(a.replenisher.RunHeartbeat) },
 		},
 		{
 			name: "ads",

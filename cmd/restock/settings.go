@@ -44,6 +44,7 @@ type settings struct {
 	Timezone       string        `env:"RESTOCK_TIMEZONE" default:"Asia/Seoul" help:"Zone of the times in mails."`
 	RefusedStatus  int           `env:"RESTOCK_REFUSED_STATUS" default:"409" help:"HTTP status of a purchase refused for lack of stock: 409, or 200 for old clients."`
 	CallbackWindow time.Duration `env:"RESTOCK_CALLBACK_WINDOW" default:"1m" help:"The least time a factory has to call back before its order is overdue."`
+	FactoryTimeout time.Duration `env:"RESTOCK_FACTORY_TIMEOUT" default:"15s" help:"The longest that one call to a factory may take, its answer included."`
 	SweepInterval  time.Duration `env:"RESTOCK_SWEEP_INTERVAL" default:"10s" help:"How often what was missed is looked for."`
 	RetryBase      time.Duration `env:"RESTOCK_RETRY_BASE" default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
 	AlertGap       time.Duration `env:"RESTOCK_ALERT_GAP" default:"1m" help:"The least time between two mails to operations."`
@@ -148,6 +149,7 @@ func (s *settings) checkValues() []error {
 		d    time.Duration
 	}{
 		{"--callback-window", s.CallbackWindow},
+		{"--factory-timeout", s.FactoryTimeout},
 		{"--sweep-interval", s.SweepInterval},
 		{"--retry-base", s.RetryBase},
 		{"--alert-gap", s.AlertGap},

@@ -3,6 +3,7 @@ package replenish
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/restock/restock"
 	"pgregory.net/rapid"
@@ -83,6 +84,87 @@ func TestDecideActsOnThePresent(t *testing.T) {
 		got.Reason = ""
 		if got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMoneyAndImportsAwaitApproval(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		edit     func(*restock.Situation)
+		approval string
+	}{
+		{"no limit", nil, ""},
+		{"within the shop's limit", func(s *restock.Situation) { s.DailyLimit, s.OrderedToday = 100, 30 }, ""},
+		{"above the shop's limit", func(s *restock.Situation) { s.DailyLimit, s.OrderedToday = 100, 31 }, "daily limit 100 of the shop"},
+		{"above its own limit", func(s *restock.Situation) { s.Product.Policy.DailyLimit, s.OrderedTodayOfIts = 100, 40 }, "daily limit 100 of A"},
+		{"a cost that no integer holds", func(s *restock.Situation) {
+			s.Product.UnitCost, s.Product.Policy.OrderQuantity, s.DailyLimit = restock.PriceMax, restock.QuantityMax, 100
+		}, "daily limit"},
+		{"a cost that is not known", func(s *restock.Situation) { s.Product.UnitCost, s.DailyLimit = 0, 100 }, "unit_cost is not known"},
+		{"an import's first orders", func(s *restock.Situation) { s.Imported, s.ImportedOrders = true, restock.ImportedOrdersMax-1 }, ""},
+		{"an import's further orders", func(s *restock.Situation) { s.Imported, s.ImportedOrders = true, restock.ImportedOrdersMax }, "import"},
+		{"a sale's order beside an import", func(s *restock.Situation) { s.ImportedOrders = 1000 }, ""},
+	} {
+		s := restock.Situation{Product: restock.Product{SKU: "A", FactoryID: restock.FactoryID{1}, UnitCost: 7, Policy: policy(nil)}}
+		if c.edit != nil {
+			c.edit(&s)
+		}
+		got := Decide(s)
+		if !got.Order || got.Approval != (c.approval != "") || !strings.Contains(got.Reason, c.approval) {
+			t.Errorf("%s: %+v, want approval because %q", c.name, got, c.approval)
+		}
+	}
+}
+
+func TestSnoozeBindsWhatOrdersByItselfAndNoPerson(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1e9, 0)
+	s := restock.Situation{Now: now, Product: restock.Product{
+		SKU: "A", FactoryID: restock.FactoryID{1}, Policy: policy(nil), SnoozedUntil: now.Add(time.Second),
+	}}
+	if got := Decide(s); got.Order || !strings.Contains(got.Reason, "snoozed until") {
+		t.Errorf("snoozed: %+v", got)
+	}
+	s.Manual = &restock.ManualOrder{By: "kim", Reason: "a feast"}
+	if got := Decide(s); !got.Order || got.Quantity != 10 || !strings.Contains(got.Reason, "kim ordered by hand: a feast") {
+		t.Errorf("by hand: %+v", got)
+	}
+	s.Manual, s.Now = nil, now.Add(time.Second)
+	if got := Decide(s); !got.Order {
+		t.Errorf("awake again: %+v", got)
+	}
+}
+
+func TestAnOrderByHandKeepsTheFactorysRules(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		quantity int64
+		edit     func(*restock.Situation)
+		says     string
+	}{
+		{12, nil, ""},
+		{0, nil, ""},
+		{-1, nil, "the quantity must be"},
+		{restock.QuantityMax + 1, nil, "the quantity must be"},
+		{12, func(s *restock.Situation) { s.Product.Policy.MinimumOrder = 13 }, "below the minimum order 13"},
+		{13, func(s *restock.Situation) { s.Product.Policy.PackSize = 12 }, "not whole packs of 12"},
+		{12, func(s *restock.Situation) { s.Product.Policy.MaximumStock = 11 }, "above the maximum stock 11"},
+		{12, func(s *restock.Situation) { s.Product.Policy.Ordering = restock.OrderingOff }, ""},
+		{12, func(s *restock.Situation) { s.Product.Stock.OnHand = 1000 }, ""},
+		{12, func(s *restock.Situation) { s.ManualOrders = restock.ManualOrdersMax }, "10 orders by hand are open"},
+	} {
+		s := restock.Situation{
+			Product: restock.Product{SKU: "A", FactoryID: restock.FactoryID{1}, Policy: policy(nil)},
+			Manual:  &restock.ManualOrder{Quantity: c.quantity, By: "kim", Reason: "a feast"}, OpenOrders: []restock.OrderID{{1}},
+		}
+		if c.edit != nil {
+			c.edit(&s)
+		}
+		got := Decide(s)
+		if got.Order != (c.says == "") || !strings.Contains(got.Reason, c.says) || got.Approval {
+			t.Errorf("%d: %+v, want %q", c.quantity, got, c.says)
 		}
 	}
 }

@@ -139,6 +139,26 @@ func (w *watched) attempt() restock.Attempt {
 	return a
 }
 
+// deliverOnce lets the factory make ten pieces and call back at a public URL, and
+// sells them.
+func (w *watched) deliverOnce(publicURL string) {
+	w.t.Helper()
+	w.plan()
+	a, err := w.ClaimAttempt(w.t.Context(), "owner", time.Minute)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Store.SettleAttempt(w.t.Context(), a, restock.Answered{
+		Answer: restock.Answer{State: restock.AttemptAccepted, Status: http.StatusCreated}, DueAt: a.SentAt.Add(time.Hour), PublicURL: publicURL,
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.Receive(w.t.Context(), restock.Callback{OrderID: a.OrderID, Attempt: a.Number, Count: 10, Claimed: "10"}, Judge); err != nil {
+		w.t.Fatal(err)
+	}
+	w.buy(10)
+}
+
 func (w *watched) order(id restock.OrderID) restock.Order {
 	w.t.Helper()
 	o, err := w.Order(w.t.Context(), id)

@@ -17,7 +17,7 @@ func Judge(e restock.Evidence) restock.Verdict {
 	switch {
 	case e.Seen && missing == 0:
 		return verdict(restock.ReceiptDuplicate, 0, 0, "this report came before")
-	case e.Seen:
+	case e.Seen && a.Factory.Repeats != restock.RepeatsApply:
 		return verdict(restock.ReceiptHeld, 0, c.Count, "this report came before, and %d pieces are still missing: it may be a repeat or the rest", missing)
 	case mismatch(e) != "":
 		return verdict(restock.ReceiptHeld, 0, c.Count, "%s", mismatch(e))

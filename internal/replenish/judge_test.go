@@ -3,6 +3,7 @@ package replenish
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/restock/restock"
 	"pgregory.net/rapid"
@@ -128,6 +129,23 @@ func TestAClaimIsShownShort(t *testing.T) {
 	}
 }
 
+// here is a public URL at which a factory called back before.
+const here = "https://shop.example"
+
+func lateness(edit func(*restock.Lateness), attempts ...restock.AttemptState) restock.Lateness {
+	l := restock.Lateness{
+		Order:   restock.Order{State: restock.OrderUnknown, ReorderBudget: restock.ReorderBudget},
+		Factory: restock.Factory{Identifier: "FF-1", OverduePolicy: restock.OverdueReorder, CalledBackAt: here},
+	}
+	for i, state := range attempts {
+		l.Order.Attempts = append(l.Order.Attempts, restock.Attempt{Number: i + 1, State: state})
+	}
+	if edit != nil {
+		edit(&l)
+	}
+	return l
+}
+
 func TestOverdueReordersWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	const notSent, rejected, unknown, late = restock.AttemptNotSent, restock.AttemptRejected, restock.AttemptUnknown, restock.AttemptOverdue
@@ -142,13 +160,40 @@ func TestOverdueReordersWithinTheBudget(t *testing.T) {
 		{[]restock.AttemptState{late, notSent}, true},
 		{[]restock.AttemptState{late, rejected, restock.AttemptAccepted}, false},
 	} {
-		var o restock.Order
-		for i, state := range c.attempts {
-			o.Attempts = append(o.Attempts, restock.Attempt{Number: i + 1, State: state})
-		}
-		got := Overdue(o)
+		got := Overdue(lateness(nil, c.attempts...), here, time.Time{})
 		if got.Reorder != c.reorder || got.Reorder == (got.Reason != "") {
 			t.Errorf("%v: %+v, want reorder %t", c.attempts, got, c.reorder)
 		}
+	}
+}
+
+func TestOverdueBuysNothingTwiceWhenTheCallMayHaveBeenMissed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		edit func(*restock.Lateness)
+		says string
+	}{
+		{"nobody was here", func(l *restock.Lateness) { l.Away = time.Minute }, "nobody was here"},
+		{"its policy is to hold", func(l *restock.Lateness) { l.Factory.OverduePolicy = restock.OverdueHold }, "not called back in time"},
+		{"it never called back", func(l *restock.Lateness) { l.Factory.CalledBackAt = "" }, "never yet at " + here},
+		{"it called back elsewhere", func(l *restock.Lateness) { l.Factory.CalledBackAt = "https://old.example" }, "never yet at " + here},
+		{"most others are overdue", func(l *restock.Lateness) { l.Others, l.OthersOverdue = 3, 2 }, "2 of 3 other orders"},
+		{"the only other is overdue", func(l *restock.Lateness) { l.Others, l.OthersOverdue = 1, 1 }, "1 of 1 other orders"},
+		{"a person's wait is over", func(l *restock.Lateness) { l.Order.State = restock.OrderOverdue }, "the time to wait"},
+	} {
+		got := Overdue(lateness(c.edit, restock.AttemptUnknown), here, time.Time{})
+		if got.Reorder || !got.WaitUntil.IsZero() || !strings.Contains(got.Reason, c.says) {
+			t.Errorf("%s: %+v, want it held because %q", c.name, got, c.says)
+		}
+	}
+}
+
+func TestOverdueWaitsOnWhenThePolicySaysSo(t *testing.T) {
+	t.Parallel()
+	next := time.Unix(1e9, 0)
+	got := Overdue(lateness(func(l *restock.Lateness) { l.Factory.OverduePolicy = restock.OverdueWait }, restock.AttemptAccepted), here, next)
+	if got.Reorder || got.WaitUntil != next || got.Reason == "" {
+		t.Errorf("%+v, want it to wait until %v", got, next)
 	}
 }

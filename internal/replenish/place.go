@@ -2,6 +2,8 @@ package replenish
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +45,18 @@ func (r *Replenisher) RunPlacer(ctx context.Context) error {
 	}
 }
 
+// PlaceReady claims and sends, one after another, all that may be placed now, and
+// gives how many there were: for a caller that has no time of its own to wait.
+func (r *Replenisher) PlaceReady(ctx context.Context) (int, error) {
+	for placed := 0; ; placed++ {
+		attempt, err := r.store.ClaimAttempt(ctx, r.owner, r.lease())
+		if err != nil || attempt.OrderID.IsZero() {
+			return placed, err
+		}
+		r.send(ctx, attempt)
+	}
+}
+
 // placeReady claims and sends all that may be placed now, and gives how long
 // to wait for more.
 func (r *Replenisher) placeReady(ctx context.Context, places chan struct{}, settled chan struct{}, sending *sync.WaitGroup) time.Duration {
@@ -69,7 +83,7 @@ func (r *Replenisher) placeReady(ctx context.Context, places chan struct{}, sett
 	return 0
 }
 
-func (r *Replenisher) lease() time.Duration { return factory.TotalTimeout + leaseMargin }
+func (r *Replenisher) lease() time.Duration { return r.cfg.CallTimeout + leaseMargin }
 
 func (r *Replenisher) waitToPlace(ctx context.Context, err error) time.Duration {
 	if err != nil {
@@ -108,24 +122,35 @@ func (r *Replenisher) send(ctx context.Context, a restock.Attempt) {
 	}
 }
 
-// answered adds the times that follow from an answer.
+// answered adds what follows from an answer.
 func (r *Replenisher) answered(a restock.Attempt, answer restock.Answer) restock.Answered {
 	now := r.cfg.Now()
-	full := restock.Answered{Answer: answer}
-	switch answer.State { //nolint:exhaustive // Place gives only these four.
+	full := restock.Answered{Answer: answer, PublicURL: r.cfg.PublicURL}
+	if answer.RetryAfter > 0 {
+		full.FactoryFrom = now.Add(answer.RetryAfter)
+	}
+	if answer.State == restock.AttemptUnknown && slices.Contains(a.Factory.RefusedStatuses, answer.Status) {
+		full.State = restock.AttemptRejected
+	}
+	switch full.State { //nolint:exhaustive // Place gives only these four.
 	case restock.AttemptAccepted, restock.AttemptUnknown:
 		full.DueAt = a.SentAt.Add(r.window(a.Factory))
 	case restock.AttemptNotSent:
 		full.RetryAt = now.Add(r.backoff(a.Tries))
 	case restock.AttemptRejected:
-		if answer.Status == statusTooManyRequests {
+		if refusedForNow(answer.Status) {
 			full.RetryAt = now.Add(max(answer.RetryAfter, r.backoff(a.Number)))
 		}
 	}
 	return full
 }
 
-const statusTooManyRequests = 429
+// refusedForNow reports whether a refusal is about the moment and not about the
+// order: too many requests, or trouble of the factory's own that its setting
+// takes for a refusal.
+func refusedForNow(status int) bool {
+	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+}
 
 func (r *Replenisher) backoff(n int) time.Duration {
 	ceiling := backoffMax

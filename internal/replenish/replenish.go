@@ -41,6 +41,11 @@ import (
 type Store interface {
 	// Plan decides about one locked product and stores order or "no".
 	Plan(ctx context.Context, id restock.ProductID, decide func(restock.Situation) restock.Decision) (restock.Decision, error)
+	// PlanByHand does the same for an order that a person asks for.
+	PlanByHand(ctx context.Context, m restock.ManualOrder, key restock.Key,
+		decide func(restock.Situation) restock.Decision) (restock.Decision, error)
+	// PreviewPlan tells what would be decided about low products.
+	PreviewPlan(ctx context.Context, q restock.ListQuery, decide func(restock.Situation) restock.Decision) ([]restock.PlannedOrder, string, error)
 	// LowProducts lists low products without an open order, after an id.
 	LowProducts(ctx context.Context, after restock.ProductID, limit int) ([]restock.ProductID, error)
 	// OrdersReady signals that an order may be ready to be placed.
@@ -51,11 +56,13 @@ type Store interface {
 	ClaimAttempt(ctx context.Context, owner string, lease time.Duration) (restock.Attempt, error)
 	// SettleAttempt records what came of it.
 	SettleAttempt(ctx context.Context, a restock.Attempt, answer restock.Answered) error
+	// Beat notes that this process is there to be called.
+	Beat(ctx context.Context, owner string, gap time.Duration) error
 	// OverdueOrders lists orders whose lease or window is over.
 	OverdueOrders(ctx context.Context, limit int) ([]restock.OrderID, error)
 	// Chase looks at one of them.
 	Chase(ctx context.Context, id restock.OrderID, window func(restock.Factory) time.Duration,
-		overdue func(restock.Order) restock.Overdue) error
+		decide func(restock.Lateness) restock.Overdue) error
 	// Receive stores a callback and what judge makes of it.
 	Receive(ctx context.Context, c restock.Callback, judge func(restock.Evidence) restock.Verdict) (restock.Receipt, error)
 }
@@ -69,9 +76,16 @@ type Placer interface {
 const (
 	DefaultSweepInterval = 10 * time.Second
 	DefaultWindowMin     = time.Minute
-	DefaultCallsMax      = 64
-	// windowFactor is how many lead times a callback has before it is overdue.
-	windowFactor = 3
+	DefaultCallsMax      = 1024
+	DefaultBeatInterval  = 5 * time.Second
+	// windowFactor is how many lead times a callback has before it is overdue,
+	// until callbacks were observed. From then on it has learnedFactor times the
+	// longest time observed, and at most windowGrowthMax times as much as before.
+	windowFactor    = 3
+	learnedFactor   = 1.5
+	windowGrowthMax = 10
+	// beatsMissed is how many heartbeats may be missing before nobody was there.
+	beatsMissed = 3
 	// leaseMargin is how much longer than the factory's total deadline a
 	// sending attempt belongs to its owner.
 	leaseMargin = 5 * time.Second
@@ -88,6 +102,11 @@ type Config struct {
 	SweepInterval time.Duration
 	// WindowMin is the least time that a factory has for its callback.
 	WindowMin time.Duration
+	// CallTimeout is the placer's total deadline; a sending attempt belongs to its
+	// owner for a little longer.
+	CallTimeout time.Duration
+	// BeatInterval is how often the receiving side says that it is there.
+	BeatInterval time.Duration
 	// CallsMax bounds the calls in flight of this process to all factories.
 	CallsMax int
 	Now      func() time.Time
@@ -101,6 +120,8 @@ type Replenisher struct {
 	cfg    Config
 	log    *slog.Logger
 	owner  string
+
+	swept restock.ProductID // how far the sweep came among low products
 }
 
 // New makes a replenisher.
@@ -113,6 +134,12 @@ func New(store Store, placer Placer, cfg Config) *Replenisher {
 	}
 	if cfg.WindowMin == 0 {
 		cfg.WindowMin = DefaultWindowMin
+	}
+	if cfg.CallTimeout == 0 {
+		cfg.CallTimeout = factory.TotalTimeout
+	}
+	if cfg.BeatInterval == 0 {
+		cfg.BeatInterval = DefaultBeatInterval
 	}
 	if cfg.CallsMax == 0 {
 		cfg.CallsMax = DefaultCallsMax
@@ -168,9 +195,29 @@ func (r *Replenisher) plan(ctx context.Context, id restock.ProductID) error {
 	return nil
 }
 
+// OrderByHand makes the order that a person asks for. The error is of kind
+// Conflict, and says why, when it cannot be made.
+func (r *Replenisher) OrderByHand(ctx context.Context, m restock.ManualOrder, key restock.Key) (restock.Decision, error) {
+	decision, err := r.store.PlanByHand(ctx, m, key, Decide)
+	if err == nil && !decision.Order {
+		err = restock.Errorf(restock.Conflict, restock.CodeConflict, "%s: %s", decision.SKU, decision.Reason)
+	}
+	return decision, err
+}
+
+// Preview tells what would be ordered now, without any effect.
+func (r *Replenisher) Preview(ctx context.Context, q restock.ListQuery) ([]restock.PlannedOrder, string, error) {
+	return r.store.PreviewPlan(ctx, q, Decide)
+}
+
 // window is how long a factory has for its callback.
 func (r *Replenisher) window(f restock.Factory) time.Duration {
-	return max(windowFactor*f.LeadTime, r.cfg.WindowMin)
+	configured := max(windowFactor*f.LeadTime, r.cfg.WindowMin)
+	if f.LeadTimesSeen == 0 {
+		return configured
+	}
+	learned := time.Duration(learnedFactor * float64(f.LeadTimeLongest))
+	return min(max(learned, r.cfg.WindowMin), windowGrowthMax*configured)
 }
 
 // The keys of the facts in log lines.

@@ -82,10 +82,12 @@ func TestTheSweepFindsWhatNoMessageTold(t *testing.T) {
 		o := s.order(id)
 		return o.State, len(o.Attempts)
 	}
+	s.deliverOnce(r.cfg.PublicURL) // who never called back is not asked again
+	c.advance(time.Second)
 	s.buy(10)
 	sweep() // low without an order
 	sweep()
-	orders, _, err := s.Orders(t.Context(), restock.ListQuery{Limit: 10})
+	orders, _, err := s.Orders(t.Context(), restock.ListQuery{State: "planned", Limit: 10})
 	if err != nil || len(orders) != 1 {
 		t.Fatalf("%d orders, %v, want 1", len(orders), err)
 	}

@@ -185,9 +185,10 @@ func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
 			return nil
 		}
 		return a.tx.must(ctx, `INSERT INTO factories (id, identifier, name, manager_email, language, url, requester, lead_time,
-			max_in_flight, rate_per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			max_in_flight, rate_per_second, overdue_policy, repeats, refused_statuses)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			restock.FactoryID(a.tx.newID()), f.Identifier, f.Name, f.ManagerEmail, string(f.Language), f.URL, f.Requester,
-			f.LeadTime.Microseconds(), f.MaxInFlight, f.RatePerSecond)
+			f.LeadTime.Microseconds(), f.MaxInFlight, f.RatePerSecond, string(f.Overdue), string(f.Repeats), statusText(f.RefusedStatuses))
 	case err != nil:
 		return err
 	}
@@ -200,6 +201,9 @@ func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
 		{"lead_time", old.LeadTime, f.LeadTime},
 		{"max_in_flight", old.MaxInFlight, f.MaxInFlight},
 		{"rate_per_second", old.RatePerSecond, f.RatePerSecond},
+		{"overdue_policy", string(old.OverduePolicy), string(f.Overdue)},
+		{"repeats", string(old.Repeats), string(f.Repeats)},
+		{"refused_statuses", statusText(old.RefusedStatuses), statusText(f.RefusedStatuses)},
 	})
 	return err
 }
@@ -263,12 +267,12 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 	product := restock.Product{ID: a.tx.newID(), SKU: p.SKU, Policy: p.Policy()}
 	if err := a.tx.must(ctx, `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
 		opening_stock, on_hand, ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
-		max_per_purchase, resume_level, open_orders_max, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		max_per_purchase, resume_level, open_orders_max, daily_limit, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		product.ID, string(p.SKU), p.Slug, p.Name, p.Price, p.UnitCost, a.catalog.Currency,
 		restock.FactoryID(factory), restock.AdvertisementID(ad),
 		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
-		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, micros(a.tx.now)); err != nil {
+		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, p.DailyLimit, micros(a.tx.now)); err != nil {
 		return a.slugTaken(ctx, err, p)
 	}
 	// A product begins with nothing, under no policy, so that its opening stock
@@ -278,6 +282,17 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 	after.Stock.OnHand = p.OpeningStock
 	if p.OpeningStock > 0 {
 		if err := a.tx.move(ctx, after, restock.MovementOpening, p.OpeningStock, nil, ""); err != nil {
+			return err
+		}
+	}
+	return a.settle(ctx, before, after)
+}
+
+// settle ends a change of the catalogue. A product that it made low is marked,
+// so that an import cannot place orders without end.
+func (a *applier) settle(ctx context.Context, before, after restock.Product) error {
+	if after.Policy.Low(after.Stock) && !before.Policy.Low(before.Stock) {
+		if err := a.tx.must(ctx, `UPDATE products SET low_by_import = 1 WHERE id = ?`, after.ID); err != nil {
 			return err
 		}
 	}
@@ -319,6 +334,7 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 		{"max_per_purchase", old.Policy.MaxPerPurchase, p.MaxPerPurchase},
 		{"resume_level", old.Policy.ResumeLevel, p.ResumeLevel},
 		{"open_orders_max", old.Policy.OpenOrdersMax, p.OpenOrdersMax},
+		{"daily_limit", old.Policy.DailyLimit, p.DailyLimit},
 	})
 	if err != nil {
 		return a.slugTaken(ctx, err, p)
@@ -328,8 +344,7 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 	}
 	after := old
 	after.Policy = p.Policy()
-	_, err = a.tx.settle(ctx, old, after, false)
-	return err
+	return a.settle(ctx, old, after)
 }
 
 // partner resolves the name of a factory or an advertisement.
@@ -447,7 +462,7 @@ func (s *Store) ExportCatalog(ctx context.Context) (restock.Catalog, error) {
 		}
 		c.Products, err = collect(ctx, tx, `SELECT p.sku, p.slug, p.name, p.price, p.unit_cost, p.opening_stock,
 				COALESCE(f.identifier, ''), COALESCE(a.name, ''), p.ordering, p.reorder_point, p.order_quantity, p.order_up_to,
-				p.minimum_order, p.pack_size, p.maximum_stock, p.max_per_purchase, p.resume_level, p.open_orders_max
+				p.minimum_order, p.pack_size, p.maximum_stock, p.max_per_purchase, p.resume_level, p.open_orders_max, p.daily_limit
 			FROM products p LEFT JOIN factories f ON f.id = p.factory_id LEFT JOIN advertisements a ON a.id = p.advertisement_id
 			ORDER BY p.sku`, nil, scanCatalogProduct)
 		return err
@@ -481,6 +496,7 @@ func scanCatalogFactory(rows *sql.Rows) (restock.CatalogFactory, error) {
 	return restock.CatalogFactory{
 		Identifier: f.Identifier, Name: f.Name, ManagerEmail: f.ManagerEmail, Language: f.Language, URL: f.URL,
 		LeadTime: f.LeadTime, Requester: f.Requester, MaxInFlight: f.MaxInFlight, RatePerSecond: f.RatePerSecond,
+		Overdue: f.OverduePolicy, Repeats: f.Repeats, RefusedStatuses: f.RefusedStatuses,
 	}, err
 }
 
@@ -488,6 +504,6 @@ func scanCatalogProduct(rows *sql.Rows) (restock.CatalogProduct, error) {
 	var p restock.CatalogProduct
 	err := rows.Scan(&p.SKU, &p.Slug, &p.Name, &p.Price, &p.UnitCost, &p.OpeningStock, &p.Factory, &p.Advertisement,
 		&p.Ordering, &p.ReorderPoint, &p.OrderQuantity, &p.OrderUpTo, &p.MinimumOrder, &p.PackSize, &p.MaximumStock,
-		&p.MaxPerPurchase, &p.ResumeLevel, &p.OpenOrdersMax)
+		&p.MaxPerPurchase, &p.ResumeLevel, &p.OpenOrdersMax, &p.DailyLimit)
 	return p, err
 }

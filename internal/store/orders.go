@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -14,22 +17,22 @@ type orderRow struct {
 	restock.Order
 	outstanding int64
 	attempts    int
-	dueAt       time.Time
 }
 
 const orderColumns = `o.id, o.product_id, p.sku, o.factory_id, o.state, o.quantity, o.received, o.unit_cost, o.reason, o.held_reason,
-	o.created_at, o.expected_at, o.closed_at, o.outstanding, o.attempts, o.due_at`
+	o.cause, o.reorder_budget, o.created_at, o.expected_at, o.closed_at, o.outstanding, o.attempts, o.due_at`
 
 const orderTables = ` FROM replenishment_orders o JOIN products p ON p.id = o.product_id `
 
 func orderFields(o *orderRow) []any {
 	return []any{
 		&o.ID, &o.ProductID, &o.SKU, &o.FactoryID, &o.State, &o.Quantity, &o.Received, &o.UnitCost, &o.Reason, &o.HeldReason,
+		&o.Cause, &o.ReorderBudget,
 		instant{&o.CreatedAt},
 		instant{&o.ExpectedAt},
 		instant{&o.ClosedAt},
 		&o.outstanding, &o.attempts,
-		instant{&o.dueAt},
+		instant{&o.DueAt},
 	}
 }
 
@@ -49,13 +52,13 @@ func (t *tx) order(ctx context.Context, id restock.OrderID) (orderRow, error) {
 	return o, err
 }
 
-const attemptColumns = `a.order_id, a.number, a.state, a.quantity, a.received, a.sku, a.slug, a.requester, a.tries,
+const attemptColumns = `a.order_id, a.number, a.state, a.quantity, a.received, a.approved, a.sku, a.slug, a.requester, a.tries,
 	a.owner, a.lease_until, a.sent_at, a.answered_at, a.due_at, a.http_status, a.factory_ref, a.error, ` + factoryColumns
 
 func scanAttempt(rows *sql.Rows) (restock.Attempt, error) {
 	var a restock.Attempt
 	err := rows.Scan(append([]any{
-		&a.OrderID, &a.Number, &a.State, &a.Quantity, &a.Received, &a.SKU, &a.Slug, &a.Requester, &a.Tries,
+		&a.OrderID, &a.Number, &a.State, &a.Quantity, &a.Received, &a.Approved, &a.SKU, &a.Slug, &a.Requester, &a.Tries,
 		&a.Owner,
 		instant{&a.LeaseUntil},
 		instant{&a.SentAt},
@@ -72,13 +75,21 @@ func (t *tx) attempts(ctx context.Context, id restock.OrderID) ([]restock.Attemp
 }
 
 const factoryColumns = `f.id, f.identifier, f.name, f.manager_email, f.language, f.url, f.requester, f.lead_time,
-	f.max_in_flight, f.rate_per_second`
+	f.max_in_flight, f.rate_per_second, f.overdue_policy, f.repeats, f.refused_statuses, f.paused, f.breaker, NULLIF(f.breaker_until, 0),
+	f.lead_times_seen, f.lead_time_longest, f.lead_time_learned, f.called_back_at`
 
 func factoryFields(f *restock.Factory) []any {
 	return []any{
 		&f.ID, &f.Identifier, &f.Name, &f.ManagerEmail, &f.Language, &f.URL, &f.Requester,
 		duration{&f.LeadTime},
-		&f.MaxInFlight, &f.RatePerSecond,
+		&f.MaxInFlight, &f.RatePerSecond, &f.OverduePolicy, &f.Repeats,
+		statuses{&f.RefusedStatuses},
+		&f.Paused, &f.Breaker,
+		instant{&f.BreakerUntil},
+		&f.LeadTimesSeen,
+		duration{&f.LeadTimeLongest},
+		duration{&f.LeadTimeLearned},
+		&f.CalledBackAt,
 	}
 }
 
@@ -99,3 +110,24 @@ func (d duration) Scan(src any) error {
 	*d.d = time.Duration(n.V) * time.Microsecond
 	return nil
 }
+
+// statuses reads HTTP statuses with blanks between them.
+type statuses struct{ all *[]int }
+
+func (s statuses) Scan(src any) error {
+	var text sql.Null[string]
+	if err := text.Scan(src); err != nil {
+		return err
+	}
+	*s.all = nil
+	for word := range strings.FieldsSeq(text.V) {
+		status, err := strconv.Atoi(word)
+		if err != nil {
+			return err
+		}
+		*s.all = append(*s.all, status)
+	}
+	return nil
+}
+
+func statusText(all []int) string { return strings.Trim(fmt.Sprint(all), "[]") }

@@ -39,14 +39,21 @@ func (s *Store) ClaimAttempt(ctx context.Context, owner string, lease time.Durat
 }
 
 // readyFactories are those with a planned order that is due, a free place in
-// flight and their pace kept. One slow factory never stands before another.
+// flight, their pace kept, a retry left if it is one, and nothing that bars
+// them: a pause, or a breaker that is open or has its one probe on the way. One
+// slow factory never stands before another.
 const readyFactories = `SELECT f.id FROM factories f
-	WHERE f.next_call_at <= ?
-	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id AND o.due_at <= ?)
+	WHERE f.next_call_at <= ? AND f.paused = '' AND (f.breaker = 'closed' OR f.breaker_until <= ?)
+	AND NOT EXISTS (SELECT 1 FROM settings s WHERE s.name = '` + settingOrderingPaused + `' AND s.value <> '')
+	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id AND o.due_at <= ?
+		AND (o.attempts = 0 OR f.retry_tokens + (? - f.retry_filled_at) / ` + microsPerRetry + ` >= 1))
 	AND (SELECT COUNT(*) FROM order_attempts a WHERE a.factory_id = f.id AND a.state = 'sending' AND a.lease_until > ?)
 		< f.max_in_flight`
 
-func readyArgs(now time.Time) []any { return []any{micros(now), micros(now), micros(now)} }
+func readyArgs(now time.Time) []any {
+	at := micros(now)
+	return []any{at, at, at, at, at}
+}
 
 // factoriesReady looks without taking the writer: most of the time there is
 // nothing to place.
@@ -75,9 +82,11 @@ func (s *Store) NextPlacing(ctx context.Context) (time.Time, error) {
 // claimable is the oldest planned order of a factory that is still ready.
 func (t *tx) claimable(ctx context.Context, factory restock.FactoryID) (restock.OrderID, error) {
 	var order restock.OrderID
-	err := t.one(ctx, `SELECT id FROM replenishment_orders
-		WHERE state = 'planned' AND due_at <= ? AND factory_id = ? AND factory_id IN (`+readyFactories+`)
-		ORDER BY due_at, id LIMIT 1`, append([]any{micros(t.now), factory}, readyArgs(t.now)...), &order)
+	err := t.one(ctx, `SELECT o.id FROM replenishment_orders o JOIN factories g ON g.id = o.factory_id
+		WHERE o.state = 'planned' AND o.due_at <= ? AND o.factory_id = ?
+		AND (o.attempts = 0 OR g.retry_tokens + (? - g.retry_filled_at) / `+microsPerRetry+` >= 1)
+		AND o.factory_id IN (`+readyFactories+`)
+		ORDER BY o.due_at, o.id LIMIT 1`, append([]any{micros(t.now), factory, micros(t.now)}, readyArgs(t.now)...), &order)
 	return order, err
 }
 
@@ -106,8 +115,7 @@ func (t *tx) claim(ctx context.Context, id restock.OrderID, owner string, lease 
 		WHERE id = ? AND state = 'planned'`, a.Number, micros(a.LeaseUntil), id); err != nil {
 		return a, err
 	}
-	pace := time.Duration(float64(time.Second) / f.RatePerSecond)
-	return a, t.must(ctx, `UPDATE factories SET next_call_at = ? WHERE id = ?`, micros(t.now.Add(pace)), f.ID)
+	return a, t.countCall(ctx, a)
 }
 
 // insertAttempt takes the next number, or the last one again if that attempt
@@ -136,9 +144,13 @@ func (t *tx) insertAttempt(ctx context.Context, a *restock.Attempt) error {
 // as it is: a late answer never moves anything back.
 func (s *Store) SettleAttempt(ctx context.Context, a restock.Attempt, answer restock.Answered) error {
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		n, err := tx.Exec(ctx, `UPDATE order_attempts SET state = ?, answered_at = ?, due_at = ?, http_status = ?, factory_ref = ?, error = ?
+		if err := tx.judgeFactory(ctx, a, answer); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE order_attempts SET state = ?, answered_at = ?, due_at = ?, http_status = ?, factory_ref = ?, error = ?,
+				public_url = ?
 			WHERE order_id = ? AND number = ? AND state = 'sending' AND owner = ? AND sent_at = ?`,
-			string(answer.State), micros(tx.now), micros(answer.DueAt), answer.Status, answer.FactoryRef, answer.Error,
+			string(answer.State), micros(tx.now), micros(answer.DueAt), answer.Status, answer.FactoryRef, answer.Error, answer.PublicURL,
 			a.OrderID, a.Number, a.Owner, micros(a.SentAt))
 		if err != nil {
 			return err
@@ -150,11 +162,21 @@ func (s *Store) SettleAttempt(ctx context.Context, a restock.Attempt, answer res
 	})
 }
 
-// noteAnswer keeps what a late answer says, as evidence.
+// noteAnswer keeps what a late answer says, as evidence. One that came after
+// its lease was over still proves that the factory accepted.
 func (t *tx) noteAnswer(ctx context.Context, a restock.Attempt, answer restock.Answered) error {
-	_, err := t.Exec(ctx, `UPDATE order_attempts SET answered_at = ?, http_status = ?, factory_ref = ?
+	_, err := t.Exec(ctx, `UPDATE order_attempts SET answered_at = ?, http_status = ?, factory_ref = ?, public_url = ?
 		WHERE order_id = ? AND number = ? AND owner = ? AND sent_at = ? AND answered_at IS NULL`,
-		micros(t.now), answer.Status, answer.FactoryRef, a.OrderID, a.Number, a.Owner, micros(a.SentAt))
+		micros(t.now), answer.Status, answer.FactoryRef, answer.PublicURL, a.OrderID, a.Number, a.Owner, micros(a.SentAt))
+	if err != nil || answer.State != restock.AttemptAccepted {
+		return err
+	}
+	n, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'accepted', error = ''
+		WHERE order_id = ? AND number = ? AND owner = ? AND sent_at = ? AND state = 'unknown'`, a.OrderID, a.Number, a.Owner, micros(a.SentAt))
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = t.Exec(ctx, `UPDATE replenishment_orders SET state = 'accepted' WHERE id = ? AND state = 'unknown' AND attempts = ?`, a.OrderID, a.Number)
 	return err
 }
 
@@ -174,7 +196,7 @@ func (t *tx) advanceOrder(ctx context.Context, a restock.Attempt, answer restock
 	}
 	var expected time.Time
 	if state == restock.OrderAccepted || state == restock.OrderUnknown {
-		expected = a.SentAt.Add(a.Factory.LeadTime)
+		expected = a.SentAt.Add(a.Factory.Expected())
 	}
 	// What operations were told of the order stays told, unless it is held now.
 	n, err := t.Exec(ctx, `UPDATE replenishment_orders SET state = ?, due_at = ?, expected_at = ?, held_reason = ?,
@@ -200,101 +222,4 @@ func (t *tx) publishOrder(ctx context.Context, typ restock.EventType, id restock
 		return err
 	}
 	return t.publish(ctx, typ, restock.EventData{ProductID: o.ProductID, SKU: o.SKU, OrderID: id})
-}
-
-// OverdueOrders gives up to limit orders that somebody must look at: their
-// lease ran out while sending, or the window for their callback ended.
-func (s *Store) OverdueOrders(ctx context.Context, limit int) ([]restock.OrderID, error) {
-	var ids []restock.OrderID
-	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		var err error
-		ids, err = collect(ctx, tx, `SELECT id FROM replenishment_orders
-			WHERE state IN ('sending', 'unknown', 'accepted', 'partly_received') AND due_at <= ?
-			ORDER BY due_at LIMIT ?`, []any{micros(tx.now), limit}, scanID[restock.Order])
-		return err
-	})
-	return ids, err
-}
-
-// Chase looks at one order whose time is over. A sending attempt with an
-// expired lease becomes unknown, and is never sent again, with window as the
-// time its callback still has. An order without a callback is decided by
-// overdue; one that came in part is closed short.
-func (s *Store) Chase(ctx context.Context, id restock.OrderID, window func(restock.Factory) time.Duration,
-	overdue func(restock.Order) restock.Overdue,
-) error {
-	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		o, err := tx.order(ctx, id)
-		if err != nil {
-			return err
-		}
-		p, err := tx.lockOne(ctx, o.ProductID)
-		if err != nil {
-			return err
-		}
-		if o, err = tx.order(ctx, id); err != nil || o.dueAt.After(tx.now) {
-			return err // somebody else was here first
-		}
-		switch o.State { //nolint:exhaustive // the others wait for nothing.
-		case restock.OrderSending:
-			f, err := tx.factory(ctx, o.FactoryID)
-			if err != nil {
-				return err
-			}
-			return tx.leaseOver(ctx, o, tx.now.Add(window(f)))
-		case restock.OrderUnknown, restock.OrderAccepted:
-			o.Attempts, err = tx.attempts(ctx, id)
-			if err != nil {
-				return err
-			}
-			return tx.windowOver(ctx, o, overdue(o.Order))
-		case restock.OrderPartlyReceived:
-			return tx.closeShort(ctx, p, o)
-		}
-		return nil
-	})
-}
-
-func (t *tx) leaseOver(ctx context.Context, o orderRow, due time.Time) error {
-	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'unknown', due_at = ?,
-		error = 'the process that was sending it stopped; it may have arrived'
-		WHERE order_id = ? AND number = ? AND state = 'sending'`, micros(due), o.ID, o.attempts); err != nil {
-		return err
-	}
-	return t.must(ctx, `UPDATE replenishment_orders SET state = 'unknown', due_at = ? WHERE id = ? AND state = 'sending'`,
-		micros(due), o.ID)
-}
-
-func (t *tx) windowOver(ctx context.Context, o orderRow, d restock.Overdue) error {
-	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'overdue' WHERE order_id = ? AND number = ?
-		AND state IN ('unknown', 'accepted')`, o.ID, o.attempts); err != nil {
-		return err
-	}
-	state, held := restock.OrderHeld, d.Reason
-	if d.Reorder {
-		state, held = restock.OrderPlanned, ""
-		t.ordersReady = true
-	}
-	if err := t.must(ctx, `UPDATE replenishment_orders SET state = ?, due_at = ?, held_reason = ?, told_in = NULL
-		WHERE id = ? AND state = ?`, string(state), micros(t.now), held, o.ID, string(o.State)); err != nil {
-		return err
-	}
-	if d.Reorder {
-		return t.publishOrder(ctx, restock.OrderLate, o.ID)
-	}
-	return t.publishOrder(ctx, restock.OrderHeldFor, o.ID)
-}
-
-func (t *tx) closeShort(ctx context.Context, p restock.Product, o orderRow) error {
-	if err := t.must(ctx, `UPDATE replenishment_orders SET state = 'closed_short', slot = NULL, outstanding = 0, closed_at = ?,
-		held_reason = ?, told_in = NULL WHERE id = ? AND state = 'partly_received'`,
-		micros(t.now), fmt.Sprintf("%d of %d came", o.Received, o.Quantity), o.ID); err != nil {
-		return err
-	}
-	after := p
-	after.Stock.OnOrder -= o.outstanding
-	if _, err := t.settle(ctx, p, after, true); err != nil {
-		return err
-	}
-	return t.publishOrder(ctx, restock.OrderLate, o.ID)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/restock/restock"
 )
@@ -15,68 +18,179 @@ import (
 func (s *Store) Plan(ctx context.Context, id restock.ProductID, decide func(restock.Situation) restock.Decision) (restock.Decision, error) {
 	var decision restock.Decision
 	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		p, err := tx.lockOne(ctx, id)
-		if err != nil {
-			return err
-		}
-		open, slot, err := tx.slots(ctx, p)
-		if err != nil {
-			return err
-		}
-		decision = decide(restock.Situation{Product: p, OpenOrders: open})
-		decision.SKU, decision.FirstAt, decision.LastAt, decision.Count = p.SKU, tx.now, tx.now, 1
-		decision.OnHand, decision.Reserved, decision.OnOrder = p.Stock.OnHand, p.Stock.Reserved, p.Stock.OnOrder
-		decision.ReorderPoint = p.Policy.ReorderPoint
-		if decision.Order {
-			if slot >= p.Policy.OpenOrdersMax {
-				return restock.Errorf(restock.Conflict, restock.CodeConflict, "%s has %d open orders, and no slot for another", p.SKU, len(open))
-			}
-			if decision.OrderID, err = tx.insertOrder(ctx, p, slot, decision); err != nil {
-				return err
-			}
-		}
-		return tx.insertDecision(ctx, p, &decision)
+		var err error
+		decision, err = tx.plan(ctx, s.dayBegan(tx.now), id, nil, decide)
+		return err
 	})
 	return decision, err
 }
 
-// slots gives the open automatic orders of a product and its first free slot.
-func (t *tx) slots(ctx context.Context, p restock.Product) ([]restock.OrderID, int64, error) {
+// PlanByHand is Plan for an order that a person asks for. It takes the same way;
+// a "no" is stored and given back, and is no effect of the key.
+func (s *Store) PlanByHand(ctx context.Context, m restock.ManualOrder, key restock.Key,
+	decide func(restock.Situation) restock.Decision,
+) (restock.Decision, error) {
+	var decision restock.Decision
+	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
+		return tx.once(ctx, key, func() ([16]byte, error) {
+			id, err := tx.productID(ctx, m.Product)
+			if err != nil {
+				return [16]byte{}, err
+			}
+			decision, err = tx.plan(ctx, s.dayBegan(tx.now), id, &m, decide)
+			if err != nil || !decision.Order {
+				return [16]byte{}, err
+			}
+			return decision.ID, nil
+		}, func(made [16]byte) error {
+			return tx.one(ctx, `SELECT `+decisionColumns+` FROM decisions d JOIN products p ON p.id = d.product_id WHERE d.id = ?`,
+				[]any{made[:]}, decisionFields(&decision)...)
+		})
+	})
+	return decision, err
+}
+
+// dayBegan is the midnight before a moment, where the shop is: money is limited
+// by the day.
+func (s *Store) dayBegan(now time.Time) time.Time {
+	local := now.In(s.zone)
+	return time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, s.zone)
+}
+
+func (t *tx) plan(ctx context.Context, day time.Time, id restock.ProductID, m *restock.ManualOrder,
+	decide func(restock.Situation) restock.Decision,
+) (restock.Decision, error) {
+	p, err := t.lockOne(ctx, id)
+	if err != nil {
+		return restock.Decision{}, err
+	}
+	situation, slot, err := t.situation(ctx, p, day, m)
+	if err != nil {
+		return restock.Decision{}, err
+	}
+	d := t.numbered(p, decide(situation))
+	if d.Order {
+		if d.OrderID, err = t.insertOrder(ctx, situation, slot, d); err != nil {
+			return d, err
+		}
+	}
+	if err := t.forgetImport(ctx, p, !d.Order && p.Policy.Low(p.Stock)); err != nil {
+		return d, err
+	}
+	return d, t.insertDecision(ctx, p, &d)
+}
+
+// numbered adds the numbers that a decision was made from.
+func (t *tx) numbered(p restock.Product, d restock.Decision) restock.Decision {
+	d.SKU, d.FirstAt, d.LastAt, d.Count = p.SKU, t.now, t.now, 1
+	d.OnHand, d.Reserved, d.OnOrder = p.Stock.OnHand, p.Stock.Reserved, p.Stock.OnOrder
+	d.ReorderPoint = p.Policy.ReorderPoint
+	return d
+}
+
+// situation gathers what a decision about a locked product is made from, and
+// gives the slot that its order would take.
+func (t *tx) situation(ctx context.Context, p restock.Product, day time.Time, m *restock.ManualOrder) (restock.Situation, int64, error) {
+	s := restock.Situation{Now: t.now, Product: p, Manual: m, Imported: p.LowByImport}
+	slot, err := t.slots(ctx, &s)
+	if err != nil {
+		return s, slot, err
+	}
+	if s.Imported {
+		if err := t.one(ctx, `SELECT COUNT(*) FROM replenishment_orders
+			WHERE created_at > ? AND cause = 'import' AND state <> 'awaiting_approval'`,
+			[]any{micros(t.now.Add(-restock.ImportWindow))}, &s.ImportedOrders); err != nil {
+			return s, slot, err
+		}
+	}
+	limit, err := t.setting(ctx, settingDailyLimit)
+	if err != nil {
+		return s, slot, err
+	}
+	if limit != "" {
+		if s.DailyLimit, err = strconv.ParseInt(limit, 10, 64); err != nil {
+			return s, slot, fmt.Errorf("the setting %s: %w", settingDailyLimit, err)
+		}
+	}
+	if s.DailyLimit == 0 && p.Policy.DailyLimit == 0 {
+		return s, slot, nil
+	}
+	// Sums are made in floating point: nine digits of pieces at any price do not
+	// fit an integer, and above a limit nothing has to be exact.
+	// What was closed without any attempt was never ordered; what awaits approval
+	// is not ordered yet.
+	err = t.one(ctx, `SELECT CAST(COALESCE(SUM(quantity * 1.0 * unit_cost), 0) AS INTEGER),
+			CAST(COALESCE(SUM(CASE WHEN product_id = ? THEN quantity * 1.0 * unit_cost ELSE 0 END), 0) AS INTEGER)
+		FROM replenishment_orders WHERE created_at >= ? AND cause <> 'manual' AND state <> 'awaiting_approval'
+			AND NOT (state = 'closed_short' AND attempts = 0)`,
+		[]any{p.ID, micros(day)}, &s.OrderedToday, &s.OrderedTodayOfIts)
+	return s, slot, err
+}
+
+// slots fills in the open orders of a product and gives the first free slot:
+// from 0 up for automatic orders, from -1 down for those by hand.
+func (t *tx) slots(ctx context.Context, s *restock.Situation) (int64, error) {
 	type taken struct {
 		order restock.OrderID
 		slot  int64
 	}
 	all, err := collect(ctx, t, `SELECT id, slot FROM replenishment_orders WHERE product_id = ? AND slot IS NOT NULL ORDER BY slot`,
-		[]any{p.ID}, func(rows *sql.Rows) (taken, error) {
+		[]any{s.Product.ID}, func(rows *sql.Rows) (taken, error) {
 			var v taken
 			err := rows.Scan(&v.order, &v.slot)
 			return v, err
 		})
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	var free int64
-	ids := make([]restock.OrderID, 0, len(all))
+	occupied := make(map[int64]bool, len(all))
 	for _, v := range all {
-		ids = append(ids, v.order)
-		if v.slot == free {
-			free++
+		occupied[v.slot] = true
+		if v.slot < 0 {
+			s.ManualOrders++
+			continue
 		}
+		s.OpenOrders = append(s.OpenOrders, v.order)
 	}
-	return ids, free, nil
+	slot, step := int64(0), int64(1)
+	if s.Manual != nil {
+		slot, step = -1, -1
+	}
+	for occupied[slot] {
+		slot += step
+	}
+	return slot, nil
 }
 
-func (t *tx) insertOrder(ctx context.Context, p restock.Product, slot int64, d restock.Decision) (restock.OrderID, error) {
-	id := restock.OrderID(t.newID())
-	state := restock.OrderPlanned
+// requireSlot refuses an order beyond the bound, whatever was decided.
+func requireSlot(s restock.Situation, slot int64) error {
+	if slot >= s.Product.Policy.OpenOrdersMax || slot < -restock.ManualOrdersMax {
+		return restock.Errorf(restock.Conflict, restock.CodeConflict, "%s has %d open orders and %d by hand, and no slot for another",
+			s.Product.SKU, len(s.OpenOrders), s.ManualOrders)
+	}
+	return nil
+}
+
+func (t *tx) insertOrder(ctx context.Context, s restock.Situation, slot int64, d restock.Decision) (restock.OrderID, error) {
+	if err := requireSlot(s, slot); err != nil {
+		return restock.OrderID{}, err
+	}
+	id, p := restock.OrderID(t.newID()), s.Product
+	state, cause := restock.OrderPlanned, restock.CauseLow
 	if d.Approval {
 		state = restock.OrderAwaitingApproval
 	}
+	switch {
+	case s.Manual != nil:
+		cause = restock.CauseManual
+	case s.Imported:
+		cause = restock.CauseImport
+	}
 	if err := t.must(ctx, `INSERT INTO replenishment_orders
-		(id, product_id, factory_id, state, slot, quantity, outstanding, unit_cost, reason, created_at, due_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, p.ID, p.FactoryID, string(state), slot, d.Quantity, d.Quantity, p.UnitCost, d.Reason,
-		micros(t.now), micros(t.now)); err != nil {
+		(id, product_id, factory_id, state, slot, manual, cause, reorder_budget, quantity, outstanding, unit_cost, reason, created_at, due_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, p.ID, p.FactoryID, string(state), slot, cause == restock.CauseManual, string(cause), restock.ReorderBudget,
+		d.Quantity, d.Quantity, p.UnitCost, d.Reason, micros(t.now), micros(t.now)); err != nil {
 		return id, err
 	}
 	ordered := p
@@ -144,18 +258,67 @@ func (t *tx) lastDecision(ctx context.Context, product restock.ProductID) (resto
 	return d, err
 }
 
+// lowProducts selects products whose position calls for an order.
+const lowProducts = `ordering <> 'off' AND on_hand - reserved + on_order <= reorder_point`
+
 // LowProducts gives up to limit products whose position calls for an order
 // though none is open, after the given id. A sweep plans them, in case a
-// message was not enough.
+// message was not enough. Products that are snoozed are left in peace.
 func (s *Store) LowProducts(ctx context.Context, after restock.ProductID, limit int) ([]restock.ProductID, error) {
 	var ids []restock.ProductID
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		var err error
 		ids, err = collect(ctx, tx, `SELECT id FROM products
-			WHERE id > ? AND ordering <> 'off' AND on_hand - reserved + on_order <= reorder_point
-			AND NOT EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.product_id = products.id AND o.slot IS NOT NULL)
-			ORDER BY id LIMIT ?`, []any{after[:], limit}, scanID[restock.Product])
+			WHERE id > ? AND `+lowProducts+` AND COALESCE(snoozed_until, 0) <= ?
+			AND NOT EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.product_id = products.id AND o.slot >= 0)
+			ORDER BY id LIMIT ?`, []any{after[:], micros(tx.now), limit}, scanID[restock.Product])
 		return err
 	})
 	return ids, err
+}
+
+// PreviewPlan tells what would be decided about every low product now, without
+// any effect. The money and the imports of one line count for the next.
+func (s *Store) PreviewPlan(ctx context.Context, q restock.ListQuery, decide func(restock.Situation) restock.Decision,
+) ([]restock.PlannedOrder, string, error) {
+	var planned []restock.PlannedOrder
+	products, next, err := page(ctx, s, `SELECT `+productColumns+` FROM products`, `id`, q, scanProduct,
+		func(p restock.Product) string { return p.ID.String() },
+		func(ctx context.Context, tx *tx, l *list) error {
+			l.and(lowProducts)
+			if q.After != "" {
+				after, err := restock.ParseID[restock.Product](q.After)
+				if err != nil {
+					return err
+				}
+				l.and(`id > ?`, after)
+			}
+			return narrowProduct(ctx, tx, l, q, `id`)
+		})
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.view(ctx, func(ctx context.Context, tx *tx) error {
+		planned = make([]restock.PlannedOrder, 0, len(products))
+		var money, imported int64
+		for _, p := range products {
+			situation, _, err := tx.situation(ctx, p, s.dayBegan(tx.now), nil)
+			if err != nil {
+				return err
+			}
+			situation.OrderedToday += money
+			situation.ImportedOrders += imported
+			d := tx.numbered(p, decide(situation))
+			line := restock.PlannedOrder{Decision: d, UnitCost: p.UnitCost, Cost: p.Cost(d.Quantity), Currency: p.Currency}
+			if d.Order && !d.Approval {
+				money += line.Cost
+				if situation.Imported {
+					imported++
+				}
+			}
+			planned = append(planned, line)
+		}
+		return nil
+	})
+	return planned, next, err
 }

@@ -12,7 +12,7 @@ import (
 const productColumns = `id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
 	on_hand, reserved, on_order, stockout_id,
 	ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
-	max_per_purchase, resume_level, open_orders_max`
+	max_per_purchase, resume_level, open_orders_max, daily_limit, snoozed_until, low_by_import`
 
 func scanProduct(rows *sql.Rows) (restock.Product, error) {
 	var p restock.Product
@@ -26,7 +26,9 @@ func productFields(p *restock.Product) []any {
 		&p.Stock.OnHand, &p.Stock.Reserved, &p.Stock.OnOrder, &p.Stock.StockoutID,
 		&p.Policy.Ordering, &p.Policy.ReorderPoint, &p.Policy.OrderQuantity, &p.Policy.OrderUpTo,
 		&p.Policy.MinimumOrder, &p.Policy.PackSize, &p.Policy.MaximumStock,
-		&p.Policy.MaxPerPurchase, &p.Policy.ResumeLevel, &p.Policy.OpenOrdersMax,
+		&p.Policy.MaxPerPurchase, &p.Policy.ResumeLevel, &p.Policy.OpenOrdersMax, &p.Policy.DailyLimit,
+		instant{&p.SnoozedUntil},
+		&p.LowByImport,
 	}
 }
 
@@ -125,6 +127,8 @@ const (
 	settingCurrency       = "currency"
 	settingBuyerEmail     = "buyer_email"
 	settingDailyLimit     = "daily_limit"
+	// settingOrderingPaused is the reason why nothing is placed anywhere.
+	settingOrderingPaused = "ordering_paused"
 )
 
 // setting gives a stored setting, or "".

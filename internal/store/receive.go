@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/restock/restock"
 )
@@ -29,18 +30,21 @@ func (s *Store) Receive(ctx context.Context, c restock.Callback, judge func(rest
 			return err
 		}
 		receipt.SKU = a.SKU
-		seen, repeated, err := tx.seen(ctx, c)
+		before, err := tx.seen(ctx, c)
 		if err != nil {
 			return err
 		}
-		verdict := judge(restock.Evidence{Callback: c, Attempt: a, Order: o.State, Seen: seen})
+		verdict := judge(restock.Evidence{Callback: c, Attempt: a, Order: o.State, Seen: before.times > 0})
 		receipt.State, receipt.Applied, receipt.Held = verdict.State, verdict.Apply, verdict.Hold
 		receipt.Late, receipt.Reason = verdict.Late, verdict.Reason
-		if repeated != nil {
+		if before.counted() && verdict.Apply == 0 {
 			receipt.Available = p.Stock.Available()
-			return tx.countRepeat(ctx, *repeated, &receipt)
+			return tx.countRepeat(ctx, before.last, &receipt)
 		}
-		return tx.book(ctx, p, o, a, c, seen, &receipt)
+		if err := tx.book(ctx, p, o, a, c, before.times, &receipt); err != nil || receipt.Applied == 0 || a.Received > 0 {
+			return err
+		}
+		return tx.learn(ctx, a)
 	})
 	return receipt, err
 }
@@ -70,26 +74,29 @@ func (t *tx) lockAttempt(ctx context.Context, id restock.OrderID, number int) (r
 	return restock.Attempt{}, o, p, errors.Join(err, sql.ErrNoRows)
 }
 
-// seen reports whether this body came before for this attempt, and gives the
-// row that counts its repeats, if there is one already.
-func (t *tx) seen(ctx context.Context, c restock.Callback) (bool, *restock.ReceiptID, error) {
-	type row struct {
-		id     restock.ReceiptID
-		repeat int
+// sightings is how often a body was stored for its attempt, and the last row of
+// it. A body is stored once, and once more as a repeat, whose row counts all
+// further ones; only of a factory that sends equal partials each one that is
+// applied has a row of its own.
+type sightings struct {
+	times     int
+	last      restock.ReceiptID
+	lastState restock.ReceiptState
+}
+
+// counted reports whether there is a row already that counts the repeats.
+func (s sightings) counted() bool { return s.times > 1 && s.lastState != restock.ReceiptApplied }
+
+func (t *tx) seen(ctx context.Context, c restock.Callback) (sightings, error) {
+	var s sightings
+	var last int
+	err := t.one(ctx, `SELECT id, state, repeat FROM receipts WHERE order_id = ? AND attempt = ? AND body_hash = ?
+		ORDER BY repeat DESC LIMIT 1`, []any{c.OrderID, c.Attempt, c.Hash[:]}, &s.last, &s.lastState, &last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, nil
 	}
-	rows, err := collect(ctx, t, `SELECT id, repeat FROM receipts WHERE order_id = ? AND attempt = ? AND body_hash = ? ORDER BY repeat`,
-		[]any{c.OrderID, c.Attempt, c.Hash[:]}, func(rows *sql.Rows) (row, error) {
-			var r row
-			err := rows.Scan(&r.id, &r.repeat)
-			return r, err
-		})
-	if err != nil || len(rows) == 0 {
-		return false, nil, err
-	}
-	if last := rows[len(rows)-1]; last.repeat > 0 {
-		return true, &last.id, nil
-	}
-	return true, nil, nil
+	s.times = last + 1
+	return s, err
 }
 
 // countRepeat counts a body that was answered twice already. The answer is
@@ -107,27 +114,19 @@ func (t *tx) countRepeat(ctx context.Context, id restock.ReceiptID, r *restock.R
 // goods: they are on hand even when the order closed before they came; on
 // order falls only by what they lower the order's outstanding.
 func (t *tx) book(ctx context.Context, p restock.Product, o orderRow, a restock.Attempt, c restock.Callback,
-	seen bool, r *restock.Receipt,
+	repeat int, r *restock.Receipt,
 ) error {
-	if err := t.insertReceipt(ctx, p.ID, c, seen, *r); err != nil {
+	if err := t.insertReceipt(ctx, p.ID, c, repeat, *r); err != nil {
 		return err
 	}
 	r.Available = p.Stock.Available()
+	var err error
 	if r.Applied > 0 {
-		after := p
-		after.Stock.OnHand += r.Applied
-		if err := t.move(ctx, after, restock.MovementReceipt, r.Applied, r.ID, ""); err != nil {
-			return err
-		}
-		closed, err := t.receiveOrder(ctx, o, a, r.Applied, &after)
-		if err != nil {
-			return err
-		}
-		if after, err = t.settle(ctx, p, after, closed); err != nil {
-			return err
-		}
-		r.Available = after.Stock.Available()
-	} else if err := t.proveAcceptance(ctx, a); err != nil {
+		err = t.applyGoods(ctx, p, o, a, r)
+	} else {
+		err = t.proveAcceptance(ctx, a)
+	}
+	if err != nil {
 		return err
 	}
 	if r.State == restock.ReceiptHeld || r.Held > 0 {
@@ -138,19 +137,37 @@ func (t *tx) book(ctx context.Context, p restock.Product, o orderRow, a restock.
 	return nil
 }
 
+// applyGoods raises the stock by what is applied of a receipt, and its attempt
+// and order along.
+func (t *tx) applyGoods(ctx context.Context, p restock.Product, o orderRow, a restock.Attempt, r *restock.Receipt) error {
+	after := p
+	after.Stock.OnHand += r.Applied
+	if err := t.move(ctx, after, restock.MovementReceipt, r.Applied, r.ID, ""); err != nil {
+		return err
+	}
+	closed, err := t.receiveOrder(ctx, o, a, r.Applied, &after)
+	if err != nil {
+		return err
+	}
+	after, err = t.settle(ctx, p, after, closed)
+	r.Available = after.Stock.Available()
+	return err
+}
+
 // receiveOrder raises what the attempt and its order received, and lowers on
 // order. It reports whether the order closed.
 func (t *tx) receiveOrder(ctx context.Context, o orderRow, a restock.Attempt, applied int64, p *restock.Product) (bool, error) {
 	state := a.State
 	switch {
-	case a.Received+applied == a.Quantity:
+	case a.Received+applied >= a.Quantity:
 		state = restock.AttemptReceived
 	case state == restock.AttemptSending || state == restock.AttemptUnknown || state == restock.AttemptRejected:
 		state = restock.AttemptAccepted
 	}
-	// The rule that an attempt never receives more than was asked stands here.
+	// The rule that an attempt never receives more than was asked, or a person
+	// approved, stands here.
 	if err := t.must(ctx, `UPDATE order_attempts SET received = received + ?, state = ?
-		WHERE order_id = ? AND number = ? AND received + ? <= quantity`,
+		WHERE order_id = ? AND number = ? AND received + ? <= quantity + approved`,
 		applied, string(state), a.OrderID, a.Number, applied); err != nil {
 		return false, err
 	}
@@ -163,8 +180,17 @@ func (t *tx) receiveOrder(ctx context.Context, o orderRow, a restock.Attempt, ap
 		return true, t.must(ctx, `UPDATE replenishment_orders SET received = received + ?, outstanding = 0, state = 'received',
 			slot = NULL, closed_at = ? WHERE id = ? AND outstanding = ?`, applied, micros(t.now), o.ID, o.outstanding)
 	}
-	// The rest has the window once more; then the order is closed short.
+	// The rest has the window once more, and an attempt that was sent meanwhile
+	// its own; then the order is closed short.
 	due := t.now.Add(max(a.DueAt.Sub(a.SentAt), a.Factory.LeadTime))
+	var latest time.Time
+	if err := t.one(ctx, `SELECT MAX(due_at) FROM order_attempts WHERE order_id = ? AND state IN ('unknown', 'accepted')`,
+		[]any{o.ID}, instant{&latest}); err != nil {
+		return false, err
+	}
+	if latest.After(due) {
+		due = latest
+	}
 	return false, t.must(ctx, `UPDATE replenishment_orders SET received = received + ?, outstanding = ?, state = 'partly_received', due_at = ?
 		WHERE id = ? AND outstanding = ?`, applied, outstanding, micros(due), o.ID, o.outstanding)
 }
@@ -179,20 +205,20 @@ func (t *tx) proveAcceptance(ctx context.Context, a restock.Attempt) error {
 
 func (t *tx) holdOrphan(ctx context.Context, c restock.Callback, r *restock.Receipt) error {
 	r.State, r.Held, r.Reason = restock.ReceiptHeld, c.Count, "its order is not known here"
-	seen, repeated, err := t.seen(ctx, c)
+	before, err := t.seen(ctx, c)
 	if err != nil {
 		return err
 	}
-	if repeated != nil {
-		return t.countRepeat(ctx, *repeated, r)
+	if before.counted() {
+		return t.countRepeat(ctx, before.last, r)
 	}
-	if err := t.insertReceipt(ctx, restock.ProductID{}, c, seen, *r); err != nil {
+	if err := t.insertReceipt(ctx, restock.ProductID{}, c, before.times, *r); err != nil {
 		return err
 	}
 	return t.publish(ctx, restock.ReceiptKept, restock.EventData{OrderID: c.OrderID, ReceiptID: r.ID})
 }
 
-func (t *tx) insertReceipt(ctx context.Context, product restock.ProductID, c restock.Callback, seen bool, r restock.Receipt) error {
+func (t *tx) insertReceipt(ctx context.Context, product restock.ProductID, c restock.Callback, repeat int, r restock.Receipt) error {
 	body := c.Body
 	if body == nil {
 		body = []byte{}
@@ -200,17 +226,17 @@ func (t *tx) insertReceipt(ctx context.Context, product restock.ProductID, c res
 	return t.must(ctx, `INSERT INTO receipts (id, order_id, attempt, product_id, state, claimed, applied, held, late, reason,
 		body_hash, body, repeat, remote, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.OrderID, r.Attempt, product, string(r.State), r.Claimed, r.Applied, r.Held, r.Late, r.Reason,
-		c.Hash[:], body, seen, r.Remote, micros(r.CreatedAt))
+		c.Hash[:], body, repeat, r.Remote, micros(r.CreatedAt))
 }
 
-const receiptColumns = `r.id, r.order_id, r.attempt, COALESCE(p.sku, ''), r.state, r.claimed, r.applied, r.held, r.late, r.reason,
+const receiptColumns = `r.id, r.order_id, r.attempt, COALESCE(p.sku, ''), r.state, r.claimed, r.applied, r.held, r.refused, r.late, r.reason,
 	r.repeats, r.remote, r.created_at`
 
 const receiptTables = ` FROM receipts r LEFT JOIN products p ON p.id = r.product_id `
 
 func scanReceipt(rows *sql.Rows) (restock.Receipt, error) {
 	var r restock.Receipt
-	err := rows.Scan(&r.ID, &r.OrderID, &r.Attempt, &r.SKU, &r.State, &r.Claimed, &r.Applied, &r.Held, &r.Late, &r.Reason,
+	err := rows.Scan(&r.ID, &r.OrderID, &r.Attempt, &r.SKU, &r.State, &r.Claimed, &r.Applied, &r.Held, &r.Refused, &r.Late, &r.Reason,
 		&r.Repeats, &r.Remote, instant{&r.CreatedAt})
 	return r, err
 }

@@ -16,7 +16,7 @@ import (
 
 // writeSchema makes a file for testdata, when a schema is released:
 //
-//	go test ./internal/store -run TestOldSchema -write-schema testdata/schema-2.db
+//	go test ./internal/store -run TestOldSchema -write-schema testdata/schema-4.db
 var writeSchema = flag.String("write-schema", "", "write the story by the present schema to this file")
 
 // storyTime is when the story of the files in testdata happened.

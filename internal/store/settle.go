@@ -22,6 +22,9 @@ func (t *tx) settle(ctx context.Context, before, after restock.Product, orderClo
 	if low && (orderClosed || !before.Policy.Low(before.Stock)) {
 		events = append(events, restock.StockLow)
 	}
+	if err := t.forgetImport(ctx, before, low); err != nil {
+		return after, err
+	}
 	stockout := after.Stock.StockoutID
 	switch open := !stockout.IsZero(); {
 	case !open && after.Stock.Available() == 0 && before.Stock.Available() > 0:
@@ -50,6 +53,15 @@ func (t *tx) settle(ctx context.Context, before, after restock.Product, orderClo
 		}
 	}
 	return after, nil
+}
+
+// forgetImport takes the mark of an import from a product that is low no more:
+// when it is low again, that has another cause.
+func (t *tx) forgetImport(ctx context.Context, p restock.Product, low bool) error {
+	if !p.LowByImport || low {
+		return nil
+	}
+	return t.must(ctx, `UPDATE products SET low_by_import = 0 WHERE id = ?`, p.ID)
 }
 
 // writeStock stores the four numbers. The WHERE holds the rule once more: it

@@ -33,6 +33,8 @@ type Config struct {
 	// in place of fdatasync: together they are a simulated disk.
 	VFS  string
 	Sync func(path string) error
+	// Zone is where the shop is: money is limited by its days. Default UTC.
+	Zone *time.Location
 	// ReadOnly opens a database that is there already, as it is, for reading.
 	ReadOnly bool
 }
@@ -45,6 +47,7 @@ type Store struct {
 	queue  *sqlqueue.Queue
 	db     *sqlite
 	sync   func(path string) error
+	zone   *time.Location
 	orders chan struct{} // signalled when an order may be ready to be placed
 }
 
@@ -71,12 +74,15 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, sync: cfg.Sync, orders: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.zone == nil {
+		s.zone = time.UTC
 	}
 	if s.newID == nil {
 		s.newID = func() [16]byte { return uuid.Must(uuid.NewV7()) }

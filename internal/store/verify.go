@@ -95,25 +95,25 @@ func orderRules() []rule {
 		{
 			"I6", "open automatic orders stay within the product's slots", `SELECT COUNT(*) FROM replenishment_orders`,
 			`SELECT p.sku || ': ' || o.n || ' open orders of at most ' || p.open_orders_max FROM products p
-				JOIN (SELECT product_id, COUNT(*) AS n FROM replenishment_orders WHERE slot IS NOT NULL GROUP BY product_id) o
+				JOIN (SELECT product_id, COUNT(*) AS n FROM replenishment_orders WHERE slot >= 0 GROUP BY product_id) o
 					ON o.product_id = p.id
 				WHERE o.n > p.open_orders_max`,
 		},
 		{
 			"I6", "no order was accepted more often than its budget allows", `SELECT COUNT(*) FROM order_attempts`,
-			fmt.Sprintf(`SELECT p.sku || ': ' || a.n || ' attempts of one order may have been accepted' FROM
+			`SELECT p.sku || ': ' || a.n || ' attempts of one order may have been accepted' FROM
 				(SELECT order_id, COUNT(*) AS n FROM order_attempts WHERE state NOT IN ('not_sent', 'rejected')
 					-- Who refused (408 and 425 are no refusals) and delivers all the same was not asked too often.
 					AND (http_status NOT BETWEEN 400 AND 499 OR http_status IN (408, 425)) GROUP BY order_id) a
 				JOIN replenishment_orders o ON o.id = a.order_id JOIN products p ON p.id = o.product_id
-				WHERE a.n > %d`, 1+restock.ReorderBudget),
+				WHERE a.n > 1 + o.reorder_budget`,
 		},
 		{
 			"I7", "an attempt received what its receipts say, and never more than was asked", `SELECT COUNT(*) FROM order_attempts`,
 			`SELECT a.sku || ': received ' || a.received || ' of ' || a.quantity || ', receipts ' || COALESCE(r.applied, 0) FROM order_attempts a
 				LEFT JOIN (SELECT order_id, attempt, SUM(applied) AS applied FROM receipts GROUP BY order_id, attempt) r
 					ON r.order_id = a.order_id AND r.attempt = a.number
-				WHERE a.received > a.quantity OR a.received <> COALESCE(r.applied, 0)`,
+				WHERE a.received > a.quantity + a.approved OR a.received <> COALESCE(r.applied, 0)`,
 		},
 		{
 			"I7", "an order received what its attempts did", `SELECT COUNT(*) FROM replenishment_orders`,

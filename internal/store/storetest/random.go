@@ -211,6 +211,8 @@ func (m *model) claim(rt *rapid.T) {
 			ready[o.id] = o
 		}
 	}
+	// The breaker and the budget of retries have checks of their own.
+	m.exec(`UPDATE factories SET breaker = 'closed', breaker_failures = 0, breaker_until = 0, retry_tokens = 5`)
 	a, err := m.ClaimAttempt(m.ctx(), "owner", leaseTime)
 	if err != nil || a.OrderID.IsZero() != (len(ready) == 0) {
 		rt.Fatalf("claimed %+v, %v, with %d orders ready", a, err, len(ready))
@@ -266,6 +268,12 @@ func (m *model) settle(rt *rapid.T) {
 	}
 	if err := m.SettleAttempt(m.ctx(), a.Attempt, answer); err != nil {
 		rt.Fatal(err)
+	}
+	if a.State == restock.AttemptUnknown && state == restock.AttemptAccepted {
+		a.State = restock.AttemptAccepted // a late answer proves it
+		if o.state == restock.OrderUnknown && a.Number == len(o.attempts) {
+			o.state = restock.OrderAccepted
+		}
 	}
 	if a.State != restock.AttemptSending {
 		return
@@ -343,6 +351,11 @@ func (m *model) book(o *modelOrder, a *modelAttempt, n int64) bool {
 	}
 	o.state = restock.OrderPartlyReceived
 	o.due = m.clock.now().Add(max(a.DueAt.Sub(a.SentAt), leadTime))
+	for _, other := range o.attempts {
+		if (other.State == restock.AttemptUnknown || other.State == restock.AttemptAccepted) && other.DueAt.After(o.due) {
+			o.due = other.DueAt
+		}
+	}
 	return false
 }
 
@@ -353,12 +366,9 @@ func (m *model) passTime(rt *rapid.T) {
 	}).Draw(rt, "time"))
 	var want []restock.OrderID
 	for _, o := range m.orders {
-		switch o.state {
-		case restock.OrderSending, restock.OrderUnknown, restock.OrderAccepted, restock.OrderPartlyReceived:
-			if !o.due.After(m.clock.now()) {
-				want = append(want, o.id)
-				m.act(o.sku, func() bool { return m.over(o) })
-			}
+		if m.leasesOver(o) || m.due(o) {
+			want = append(want, o.id)
+			m.act(o.sku, func() bool { return m.over(o) })
 		}
 	}
 	due, err := m.OverdueOrders(m.ctx(), 100)
@@ -378,12 +388,36 @@ func (m *model) passTime(rt *rapid.T) {
 	}
 }
 
+// due reports whether the time of an order is over.
+func (m *model) due(o *modelOrder) bool {
+	switch o.state {
+	case restock.OrderSending, restock.OrderUnknown, restock.OrderAccepted, restock.OrderPartlyReceived:
+		return !o.due.After(m.clock.now())
+	default:
+		return false
+	}
+}
+
+// leasesOver reports whether a lease of an attempt is over; the attempt is
+// unknown from then on, whatever goods of others made of its order.
+func (m *model) leasesOver(o *modelOrder) bool {
+	over := false
+	for _, a := range o.attempts {
+		if a.State == restock.AttemptSending && !a.LeaseUntil.After(m.clock.now()) {
+			over = true
+			a.State, a.DueAt = restock.AttemptUnknown, m.clock.now().Add(windowTime)
+		}
+	}
+	return over
+}
+
 // over is what becomes of an order whose time is over.
 func (m *model) over(o *modelOrder) bool {
-	var last *modelAttempt
+	if !m.due(o) {
+		return false
+	}
 	accepted := 0
 	for _, a := range o.attempts {
-		last = a
 		if a.State != restock.AttemptRejected && a.State != restock.AttemptNotSent {
 			accepted++
 		}
@@ -391,15 +425,14 @@ func (m *model) over(o *modelOrder) bool {
 	switch o.state {
 	case restock.OrderSending:
 		o.state, o.due = restock.OrderUnknown, m.clock.now().Add(windowTime)
-		if last.State == restock.AttemptSending {
-			last.State, last.DueAt = restock.AttemptUnknown, o.due
-		}
 	case restock.OrderPartlyReceived:
 		o.state = restock.OrderClosedShort
 		return true
 	default:
-		if last.State == restock.AttemptUnknown || last.State == restock.AttemptAccepted {
-			last.State = restock.AttemptOverdue
+		for _, a := range o.attempts {
+			if a.State == restock.AttemptUnknown || a.State == restock.AttemptAccepted {
+				a.State = restock.AttemptOverdue
+			}
 		}
 		o.state = restock.OrderHeld
 		if accepted <= restock.ReorderBudget {

@@ -140,7 +140,11 @@ func lateAfterLease(t *testing.T, h harness) {
 		s.chase(a.OrderID)
 		s.wantOrder(a.OrderID, restock.OrderUnknown, restock.AttemptUnknown)
 		s.settle(a, late)
-		s.wantOrder(a.OrderID, restock.OrderUnknown, restock.AttemptUnknown)
+		if late == restock.AttemptAccepted { // it proves what was not known
+			s.wantOrder(a.OrderID, restock.OrderAccepted, restock.AttemptAccepted)
+		} else {
+			s.wantOrder(a.OrderID, restock.OrderUnknown, restock.AttemptUnknown)
+		}
 		s.wantNoClaim()
 	}
 }

@@ -420,14 +420,14 @@ func (s *shop) chase(id restock.OrderID) {
 
 func window(restock.Factory) time.Duration { return windowTime }
 
-func withinBudget(o restock.Order) restock.Overdue {
+func withinBudget(l restock.Lateness) restock.Overdue {
 	accepted := 0
-	for _, a := range o.Attempts {
-		if a.State != restock.AttemptRejected && a.State != restock.AttemptNotSent {
+	for _, a := range l.Order.Attempts {
+		if a.MayBeAccepted() {
 			accepted++
 		}
 	}
-	if accepted <= restock.ReorderBudget {
+	if accepted <= l.Order.ReorderBudget {
 		return restock.Overdue{Reorder: true}
 	}
 	return restock.Overdue{Reason: "not delivered in time"}

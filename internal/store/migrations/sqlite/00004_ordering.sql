@@ -18,7 +18,7 @@ ALTER TABLE factories ADD COLUMN breaker_failures INTEGER NOT NULL DEFAULT 0; --
 ALTER TABLE factories ADD COLUMN breaker_opened INTEGER NOT NULL DEFAULT 0; -- times, since a call went well
 ALTER TABLE factories ADD COLUMN breaker_until INTEGER NOT NULL DEFAULT 0;
 -- The budget of retries: a bucket that fills with time and with first tries.
-ALTER TABLE factories ADD COLUMN retry_tokens REAL NOT NULL DEFAULT 10;
+ALTER TABLE factories ADD COLUMN retry_tokens REAL NOT NULL DEFAULT 5;
 ALTER TABLE factories ADD COLUMN retry_filled_at INTEGER NOT NULL DEFAULT 0;
 -- Times from the call to the callback, in microseconds, as they were observed.
 ALTER TABLE factories ADD COLUMN lead_times_seen INTEGER NOT NULL DEFAULT 0;
@@ -48,18 +48,16 @@ ALTER TABLE receipts ADD COLUMN refused INTEGER NOT NULL DEFAULT 0 CHECK (refuse
 
 ALTER TABLE digests ADD COLUMN audience TEXT NOT NULL DEFAULT 'operations' CHECK (audience IN ('operations', 'buyer'));
 
--- When the receiving side was last seen alive, and when it was not. A window
--- for a callback does not run while nobody could be called.
+-- When receiving processes were alive, a row for each stretch of time without a
+-- gap. A window for a callback does not run while nobody could be called.
 CREATE TABLE heartbeats (
-    name    TEXT    NOT NULL PRIMARY KEY,
-    beat_at INTEGER NOT NULL
+    owner      TEXT    NOT NULL,
+    started_at INTEGER NOT NULL,
+    beat_at    INTEGER NOT NULL,
+    gap_min    INTEGER NOT NULL, -- microseconds after the last beat until it counts as gone
+    PRIMARY KEY (owner, started_at)
 ) WITHOUT ROWID;
-CREATE TABLE heartbeat_gaps (
-    name     TEXT    NOT NULL,
-    from_at  INTEGER NOT NULL,
-    until_at INTEGER NOT NULL,
-    PRIMARY KEY (name, from_at)
-) WITHOUT ROWID;
+CREATE INDEX heartbeats_beat ON heartbeats (beat_at);
 
 -- What people decided, and why. Rows are only ever added.
 CREATE TABLE audit (
