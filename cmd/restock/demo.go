@@ -111,7 +111,7 @@ func demoSettings(dir, catalog string) settings {
 	return settings{
 		Listen: "127.0.0.1:0", Data: dir, Catalog: catalog, Queue: "db:", Mail: "file:", Roles: []string{allRoles},
 		MailFrom: "restock@donut.example", OperationsEmail: "operations@donut.example", Timezone: "Asia/Seoul",
-		RefusedStatus: http.StatusConflict, CallbackWindow: time.Minute, SweepInterval: time.Second,
+		RefusedStatus: http.StatusConflict, CallbackWindow: time.Minute, FactoryTimeout: factory.TotalTimeout, SweepInterval: time.Second,
 		RetryBase: demoRetryBase, AlertGap: demoAlertGap, Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
 	}
 }

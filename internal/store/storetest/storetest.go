@@ -57,6 +57,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"Settle", settleChecks()},
 		{"Chase", chaseChecks()},
 		{"Receive", receiveChecks()},
+		{"Ordering", orderingChecks()},
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
 		{"Catalog", catalogChecks()},
