@@ -116,7 +116,7 @@ func logFault(r *http.Request, logger *slog.Logger, fault Fault, err error) {
 	}
 	orDiscard(logger).LogAttrs(ctx, level, "request not served",
 		slog.String(KeyMethod, cut(r.Method)),
-		slog.String(KeyPath, cut(r.URL.Path)),
+		slog.String(KeyPath, loggedPath(r)),
 		slog.String(KeyCode, string(fault.Code)),
 		slog.String(KeyTrace, traceID(restock.TraceParent(ctx))),
 		slog.Any(KeyError, err))

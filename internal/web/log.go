@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -83,7 +84,7 @@ func (l *requestLog) recovered(x *exchange, r *http.Request, cause any) {
 		return
 	}
 	l.logger.LogAttrs(r.Context(), slog.LevelError, "panic in a request",
-		slog.String(KeyPath, cut(r.URL.Path)),
+		slog.String(KeyPath, loggedPath(r)),
 		slog.String(KeyTrace, traceID(restock.TraceParent(r.Context()))),
 		slog.String(KeyError, fmt.Sprint(cause)),
 		slog.String(KeyStack, string(debug.Stack())))
@@ -106,7 +107,7 @@ func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 	}
 	l.logger.LogAttrs(ctx, level, "request",
 		slog.String(KeyMethod, cut(r.Method)),
-		slog.String(KeyPath, cut(r.URL.Path)),
+		slog.String(KeyPath, loggedPath(r)),
 		slog.Int(KeyStatus, status),
 		slog.Int64(KeyBytes, x.bytes),
 		slog.Duration(KeyDuration, took),
@@ -123,6 +124,20 @@ func levelOf(ctx context.Context, r *http.Request, status int) slog.Level {
 	default:
 		return slog.LevelInfo
 	}
+}
+
+// queryInPath is where a query begins that came percent-encoded, once or more
+// often, and so became part of the path.
+var queryInPath = regexp.MustCompile(`(?i)\?|%(?:25)*3f|token(?:=|%(?:25)*3d)`)
+
+// loggedPath is a path without a query that got into it, which can carry a
+// token just as well.
+func loggedPath(r *http.Request) string {
+	path := r.URL.Path
+	if at := queryInPath.FindStringIndex(path); at != nil {
+		path = path[:at[0]] + "…"
+	}
+	return cut(path)
 }
 
 func cut(s string) string { return s[:min(len(s), loggedBytesMax)] }

@@ -12,22 +12,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rateCallersMax bounds the callers that are remembered; the one that was
+// paceCallersMax bounds the callers that are remembered; the one that was
 // longest away is forgotten first.
-const rateCallersMax = 100_000
+const paceCallersMax = 100_000
 
 // RateLimit answers 429 to a caller whose requests come faster than perSecond,
-// after a burst of the same number. A caller is a client address; behind
-// trusted proxies, the last address in X-Forwarded-For that is not one of them,
-// since everything before it is what the caller claims. 0 limits nobody.
+// after a burst of the same number. 0 limits nobody.
 func RateLimit(perSecond float64, trusted []netip.Prefix, next http.Handler) http.Handler {
 	if perSecond <= 0 {
 		return next
 	}
-	l := &rateLimit{perSecond: perSecond, callers: map[netip.Addr]*list.Element{}, recent: list.New()}
+	pace := NewPace(perSecond, trusted)
 	refusal := restock.Errorf(restock.Unavailable, restock.CodeRateLimited, "Too many requests from this address. Wait a moment.")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !l.allow(clientAddress(r, trusted)) {
+		if ok, _ := pace.Allow(r); !ok {
 			SeedError(w, r, nil, refusal, "")
 			return
 		}
@@ -35,36 +33,63 @@ func RateLimit(perSecond float64, trusted []netip.Prefix, next http.Handler) htt
 	})
 }
 
-type rateLimit struct {
+// Pace lets each caller do something so many times a second, after a burst of
+// the same number, or of one. A caller is a client address; behind trusted
+// proxies, the last address in X-Forwarded-For that is not one of them, since
+// everything before it is what the caller claims.
+type Pace struct {
 	perSecond float64
+	trusted   []netip.Prefix
 	mu        sync.Mutex
 	callers   map[netip.Addr]*list.Element
 	recent    *list.List // of callers, the latest in front
 }
 
-type rateCaller struct {
+type paceCaller struct {
 	address netip.Addr
 	limiter *rate.Limiter
+	stopped int64 // since it was last let through
 }
 
-func (l *rateLimit) allow(address netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	element, ok := l.callers[address]
-	if !ok {
-		burst := max(1, int(l.perSecond))
-		element = l.recent.PushFront(&rateCaller{address, rate.NewLimiter(rate.Limit(l.perSecond), burst)})
-		l.callers[address] = element
+// NewPace makes a Pace that knows nobody yet.
+func NewPace(perSecond float64, trusted []netip.Prefix) *Pace {
+	return &Pace{perSecond: perSecond, trusted: trusted, callers: map[netip.Addr]*list.Element{}, recent: list.New()}
+}
+
+// Allow reports whether the sender of a request may now; if so, stopped is how
+// many times it was not let through since it last was.
+func (p *Pace) Allow(r *http.Request) (ok bool, stopped int64) {
+	return p.allow(clientAddress(r, p.trusted))
+}
+
+func (p *Pace) allow(address netip.Addr) (ok bool, stopped int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.caller(address)
+	if !c.limiter.Allow() {
+		c.stopped++
+		return false, 0
 	}
-	l.recent.MoveToFront(element)
-	if l.recent.Len() > rateCallersMax {
-		oldest := l.recent.Back()
-		if c, ok := l.recent.Remove(oldest).(*rateCaller); ok {
-			delete(l.callers, c.address)
+	stopped, c.stopped = c.stopped, 0
+	return true, stopped
+}
+
+// caller finds a caller, or makes it and forgets another.
+func (p *Pace) caller(address netip.Addr) *paceCaller {
+	if element, ok := p.callers[address]; ok {
+		if c, ok := element.Value.(*paceCaller); ok {
+			p.recent.MoveToFront(element)
+			return c
 		}
 	}
-	c, ok := element.Value.(*rateCaller)
-	return ok && c.limiter.Allow()
+	c := &paceCaller{address: address, limiter: rate.NewLimiter(rate.Limit(p.perSecond), max(1, int(p.perSecond)))}
+	p.callers[address] = p.recent.PushFront(c)
+	if p.recent.Len() > paceCallersMax {
+		if oldest, ok := p.recent.Remove(p.recent.Back()).(*paceCaller); ok {
+			delete(p.callers, oldest.address)
+		}
+	}
+	return c
 }
 
 // clientAddress is who sent a request. Addresses of one IPv6 network of 64 bits

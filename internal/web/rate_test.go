@@ -1,7 +1,6 @@
 package web
 
 import (
-	"container/list"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -161,26 +160,30 @@ func TestWhoIsTooFastIsToldSo(t *testing.T) {
 // caller keeps coming: it is never forgotten, and they are.
 func TestCallersAreForgottenOneAtATime(t *testing.T) {
 	t.Parallel()
-	const strangers = rateCallersMax + 1000
-	l := &rateLimit{perSecond: 0.001, callers: map[netip.Addr]*list.Element{}, recent: list.New()}
+	const strangers = paceCallersMax + 1000
+	pace := NewPace(0.001, nil)
+	allow := func(address netip.Addr) bool {
+		ok, _ := pace.allow(address)
+		return ok
+	}
 	constant := netip.MustParseAddr("192.0.2.1")
-	if !l.allow(constant) {
+	if !allow(constant) {
 		t.Fatal("the first was not served")
 	}
 	address := netip.MustParseAddr("2001:db8::")
 	for i := range strangers {
 		address = address.Next()
-		if !l.allow(address) {
+		if !allow(address) {
 			t.Fatalf("stranger %d was not served", i)
 		}
-		if i%1000 == 0 && l.allow(constant) {
+		if i%1000 == 0 && allow(constant) {
 			t.Fatalf("a caller who keeps coming was forgotten after %d strangers", i)
 		}
 	}
-	if len(l.callers) != rateCallersMax || l.recent.Len() != rateCallersMax {
-		t.Errorf("%d callers are remembered in %d places, want %d", len(l.callers), l.recent.Len(), rateCallersMax)
+	if len(pace.callers) != paceCallersMax || pace.recent.Len() != paceCallersMax {
+		t.Errorf("%d callers are remembered in %d places, want %d", len(pace.callers), pace.recent.Len(), paceCallersMax)
 	}
-	if !l.allow(netip.MustParseAddr("2001:db8::1")) {
+	if !allow(netip.MustParseAddr("2001:db8::1")) {
 		t.Error("the stranger who was longest away is still remembered")
 	}
 }
@@ -208,4 +211,26 @@ func TestManyAtOnceGetNoMoreThanTheBurst(t *testing.T) {
 	if n < burst || n > most {
 		t.Errorf("%d were served, want %d to %d", n, burst, most)
 	}
+}
+
+// TestWhoIsStoppedIsCounted: the count comes with the next that is let through.
+func TestWhoIsStoppedIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pace := NewPace(1, nil)
+		for round, want := range []int64{0, 4, 4} {
+			if ok, stopped := pace.Allow(from("192.0.2.1:1")); !ok || stopped != want {
+				t.Errorf("round %d: let through %t after %d, want after %d", round, ok, stopped, want)
+			}
+			for range 4 {
+				if ok, stopped := pace.Allow(from("192.0.2.1:2")); ok || stopped != 0 {
+					t.Errorf("round %d: let through %t after %d, want it stopped", round, ok, stopped)
+				}
+			}
+			if ok, stopped := pace.Allow(from(fmt.Sprintf("192.0.2.%d:1", 10+round))); !ok || stopped != 0 {
+				t.Errorf("another address is let through %t after %d", ok, stopped)
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }
