@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	netmail "net/mail"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +42,7 @@ type app struct {
 	publicRoutes, adminRoutes *http.ServeMux
 
 	shop        *sales.Shop
+	keyring     *replenish.Keyring
 	replenisher *replenish.Replenisher
 	ads         *ads.Desk
 	office      *ops.Office
@@ -158,8 +161,7 @@ func (a *app) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := a.callbackKeys(ctx)
-	if err != nil {
+	if err := a.openKeyring(ctx); err != nil {
 		return err
 	}
 	token, err := readSecret(a.cfg.tokenPath(), a.freshSecret(a.cfg.OperatorTokenFile, newToken))
@@ -178,13 +180,17 @@ func (a *app) furnish(ctx context.Context) error {
 		return err
 	}
 	domain := domainOf(a.cfg.MailFrom)
-	if a.shop, err = a.openShop(strings.TrimSpace(token)); err != nil {
+	proxies, err := parseNets("--trusted-proxies", a.cfg.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	if a.shop, err = a.openShop(strings.TrimSpace(token), proxies); err != nil {
 		return err
 	}
 	client := factory.NewClient(factory.Config{TotalTimeout: a.cfg.FactoryTimeout})
 	a.replenisher = replenish.New(a.store, client, replenish.Config{
-		Logger: a.log, PublicURL: a.publicURL(), Keys: keys, SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow,
-		CallTimeout: a.cfg.FactoryTimeout,
+		Logger: a.log, PublicURL: a.publicURL(), Keys: a.keyring, TrustedProxies: proxies,
+		SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow, CallTimeout: a.cfg.FactoryTimeout,
 	})
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
@@ -194,17 +200,15 @@ func (a *app) furnish(ctx context.Context) error {
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
+		CallbacksRefused: a.replenisher.CallbacksRefused,
 	})
 	return nil
 }
 
-func (a *app) openShop(operatorToken string) (*sales.Shop, error) {
-	proxies, err := parseNets("--trusted-proxies", a.cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Shop, error) {
 	salesToken := ""
 	if a.cfg.SalesTokenFile != "" {
+		var err error
 		if salesToken, err = readSecret(a.cfg.SalesTokenFile, nil); err != nil {
 			return nil, fmt.Errorf("the sales token: %w", err)
 		}
@@ -247,28 +251,6 @@ func newToken() string {
 	return hex.EncodeToString(random) + "\n"
 }
 
-// callbackKeys reads the keys, and makes them only for a database that has
-// never signed an address: with other keys its callbacks would be lost.
-func (a *app) callbackKeys(ctx context.Context) (replenish.Keys, error) {
-	has, err := a.store.HasCallbackKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	fresh := a.freshSecret(a.cfg.CallbackKeysFile, func() string { return replenish.NewKeys().Format() })
-	if has {
-		fresh = nil
-	}
-	text, err := readSecret(a.cfg.keysPath(), fresh)
-	if err != nil {
-		return nil, fmt.Errorf("the callback keys that this database has signed with: %w; restore the file from the backup, or name it with --callback-keys-file", err)
-	}
-	keys, err := replenish.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.cfg.keysPath(), err)
-	}
-	return keys, a.store.UseCallbackKeys(ctx, keys.Fingerprints())
-}
-
 func domainOf(address string) string {
 	parsed, err := netmail.ParseAddress(address)
 	if err != nil {
@@ -285,7 +267,13 @@ func (a *app) route() {
 	if a.admin != a.public {
 		health.Register(a.adminRoutes)
 	}
-	for _, r := range chosenRoles(a.cfg.Roles) {
+	// Whatever the seed does not know is not found there, in its own words.
+	unknown := http.Handler(http.HandlerFunc(web.SeedNotFound))
+	chosen := chosenRoles(a.cfg.Roles)
+	if slices.ContainsFunc(chosen, func(r role) bool { return r.keys }) {
+		a.running = append(a.running, a.keyring.Run)
+	}
+	for _, r := range chosen {
 		if r.public != nil {
 			r.public(a, a.publicRoutes)
 		}
@@ -295,9 +283,11 @@ func (a *app) route() {
 		if r.run != nil {
 			a.running = append(a.running, r.run(a)...)
 		}
+		if r.strays != nil {
+			unknown = r.strays(a, unknown)
+		}
 	}
-	// Whatever the seed does not know is not found there, in its own words.
-	a.publicRoutes.HandleFunc("/", web.SeedNotFound)
+	a.publicRoutes.Handle("/", unknown)
 }
 
 // run serves until ctx ends or a part fails, and then stops in order: first

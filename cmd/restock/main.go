@@ -51,6 +51,8 @@ type commands struct {
 	Config    configCommand    `cmd:"" help:"The configuration."`
 	Mail      mailCommand      `cmd:"" help:"The mails."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
+
+	CallbackKeys callbackKeysCommand `cmd:"" help:"The keys that sign callback addresses."`
 }
 
 // console is where a command talks to its user.

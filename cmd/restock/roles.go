@@ -15,9 +15,11 @@ const allRoles = "all"
 // role is one part of the service, which can run in a process of its own.
 type role struct {
 	name   string
-	public func(*app, *http.ServeMux) // routes for buyers and factories
-	admin  func(*app, *http.ServeMux) // routes for operators
+	public func(*app, *http.ServeMux)            // routes for buyers and factories
+	strays func(*app, http.Handler) http.Handler // answers what no route of public knows
+	admin  func(*app, *http.ServeMux)            // routes for operators
 	run    func(*app) []func(context.Context) error
+	keys   bool // it signs or verifies callback addresses
 }
 
 // roles is the one table of what there is to run.
@@ -31,13 +33,16 @@ func roles() []role {
 		},
 		{
 			name: "replenish",
+			keys: true,
 			run: func(a *app) []func(context.Context) error {
 				return runs(a.consumer(restock.StockQueue, a.replenisher.Handlers()), a.replenisher.RunPlacer, a.replenisher.RunSweep)
 			},
 		},
 		{
 			name:   "arrivals",
+			keys:   true,
 			public: func(a *app, mux *http.ServeMux) { a.replenisher.Register(mux) },
+			strays: func(a *app, unknown http.Handler) http.Handler { return a.replenisher.Strays(unknown) },
 			run:    func(a *app) []func(context.Context) error { return runs(a.replenisher.RunHeartbeat) },
 		},
 		{

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "time/tzdata" // the binary knows every time zone on any machine
@@ -230,7 +231,8 @@ func readSecret(path string, fresh func() string) (string, error) {
 	return writeSecret(path, fresh())
 }
 
-// writeSecret writes a secret whole and durably, or not at all.
+// writeSecret writes a secret whole and durably, or not at all. A file that it
+// replaces keeps its owner, so that a server under another user still reads it.
 func writeSecret(path, text string) (string, error) {
 	const ownerOnly = 0o600
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
@@ -239,9 +241,37 @@ func writeSecret(path, text string) (string, error) {
 	}
 	defer os.Remove(temporary.Name()) // it was renamed, or is of no use.
 	_, err = temporary.WriteString(text)
-	err = errors.Join(err, temporary.Chmod(ownerOnly), temporary.Sync(), temporary.Close())
+	err = errors.Join(err, temporary.Chmod(ownerOnly), keepOwner(temporary, path), temporary.Sync(), temporary.Close())
 	if err != nil {
 		return "", err
 	}
-	return text, os.Rename(temporary.Name(), path)
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return "", err
+	}
+	return text, syncFolder(filepath.Dir(path))
+}
+
+func keepOwner(f *os.File, replaced string) error {
+	info, err := os.Stat(replaced)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}
+
+// syncFolder makes the names in a folder durable: a file that was renamed is
+// else the old one again after a power cut.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

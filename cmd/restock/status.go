@@ -39,6 +39,9 @@ func printStatus(c *console, status ops.StatusReport) {
 	if status.DigestsWaiting > 0 {
 		c.printf("mail: %d to operations could not be sent yet\n", status.DigestsWaiting)
 	}
+	if status.CallbacksRefused > 0 {
+		c.printf("callbacks without a good token since the start: %d; the log says from where\n", status.CallbacksRefused)
+	}
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nQUEUE\tWAITING\tIN FLIGHT\tDONE\tDEAD\tOLDEST")
 	for _, q := range status.Queues {

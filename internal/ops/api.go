@@ -127,6 +127,8 @@ type StatusReport struct {
 	// PublicURL is where buyers and factories reach us.
 	PublicURL string `json:"public_url"`
 	Version   string `json:"version"`
+	// CallbacksRefused came without a good token since this process began.
+	CallbacksRefused int64 `json:"callbacks_refused"`
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +148,10 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 	if queues == nil {
 		queues = []queue.Stats{}
 	}
-	web.WriteJSON(w, http.StatusOK, StatusReport{Status: status, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version})
+	web.WriteJSON(w, http.StatusOK, StatusReport{
+		Status: status, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
+		CallbacksRefused: a.cfg.CallbacksRefused(),
+	})
 }
 
 func (a *api) verify(w http.ResponseWriter, r *http.Request) {

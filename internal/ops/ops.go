@@ -82,6 +82,9 @@ type Config struct {
 	// PublicURL is shown in the status.
 	PublicURL string
 	Version   string
+	// CallbacksRefused is shown in the status: callbacks without a good token,
+	// since the process began.
+	CallbacksRefused func() int64
 	// AlertInterval is how often problems are looked for, and AlertGap the least
 	// time between two mails about new ones.
 	AlertInterval, AlertGap time.Duration
@@ -119,6 +122,9 @@ func New(store Store, dead DeadLetters, sender mail.Sender, cfg Config) *Office 
 	}
 	if cfg.KeyRetention == 0 {
 		cfg.KeyRetention = DefaultKeyRetention
+	}
+	if cfg.CallbacksRefused == nil {
+		cfg.CallbacksRefused = func() int64 { return 0 }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

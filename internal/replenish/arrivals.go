@@ -1,10 +1,13 @@
 package replenish
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/restock/restock"
@@ -34,22 +37,111 @@ func (r *Replenisher) callbackURL(a restock.Attempt) string {
 // good token nothing is ever refused: what cannot be applied is held. The
 // answer comes after the receipt is durable.
 func (r *Replenisher) arrival(w http.ResponseWriter, req *http.Request) {
-	body, readErr := web.ReadBody(w, req, callbackBytesMax)
-	report := factory.ParseCallback(body)
-	order, attempt, ok := r.authenticate(req, report)
-	if !ok {
-		r.unauthenticated(w, req, readErr)
+	c := readCall(w, req)
+	if order, attempt, ok := r.authenticate(req.Context(), c.tokens); ok {
+		r.book(w, req, c, order, attempt)
 		return
 	}
-	problem := report.Problem
-	if readErr != nil { // too large, compressed or cut short: held with what there is
-		problem, report.Count = readErr.Error(), 0
+	r.unauthenticated(w, req, c.problem)
+}
+
+// Strays answers what no other route knows. A POST with a good token is a
+// callback whose address was mangled on its way, be it in capitals, cut, or
+// with its question mark encoded; everything else is for unknown.
+func (r *Replenisher) Strays(unknown http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodPost {
+			unknown.ServeHTTP(w, req)
+			return
+		}
+		c := readCall(plain{w}, req)
+		if order, attempt, ok := r.authenticate(req.Context(), c.tokens); ok {
+			r.book(w, req, c, order, attempt)
+			return
+		}
+		if len(c.tokens) > 0 {
+			r.refused(req)
+		}
+		unknown.ServeHTTP(w, req)
+	})
+}
+
+// plain hides what else a writer can do: reading too large a body does not
+// close the connection then, so that a stray is answered as if it had not been
+// read.
+type plain struct{ http.ResponseWriter }
+
+// call is a callback as it came.
+type call struct {
+	body    []byte
+	problem error // the body is too large, compressed or cut short
+	report  factory.Report
+	tokens  []string // in its address, then in the address that the body echoes
+}
+
+func readCall(w http.ResponseWriter, req *http.Request) call {
+	body, err := web.ReadBody(w, req, callbackBytesMax)
+	report := factory.ParseCallback(body)
+	return call{body, err, report, append(tokensIn(req.URL.RequestURI()), tokensIn(report.CallbackURL)...)}
+}
+
+// The limits of looking for tokens.
+const (
+	tokensMax   = 4 // in one address
+	decodingMax = 3 // times that an address is percent-decoded
+)
+
+// tokensIn finds what may be the token in an address: the values of parameters
+// of that name in any case, as they stand, and decoded.
+func tokensIn(address string) []string {
+	var tokens []string
+	for range decodingMax {
+		for part := range strings.FieldsFuncSeq(address, isSeparator) {
+			name, value, _ := strings.Cut(part, "=")
+			if strings.EqualFold(name, tokenParameter) && value != "" && !slices.Contains(tokens, value) && len(tokens) < tokensMax {
+				tokens = append(tokens, value)
+			}
+		}
+		decoded, err := url.PathUnescape(address)
+		if err != nil || decoded == address {
+			break
+		}
+		address = decoded
+	}
+	return tokens
+}
+
+func isSeparator(c rune) bool { return c == '?' || c == '&' || c == '#' }
+
+// authenticate takes the first good token.
+func (r *Replenisher) authenticate(ctx context.Context, tokens []string) (restock.OrderID, int, bool) {
+	order, attempt, ok := r.firstGood(tokens)
+	if !ok && r.cfg.Keys.learn(ctx, tokens) {
+		return r.firstGood(tokens)
+	}
+	return order, attempt, ok
+}
+
+func (r *Replenisher) firstGood(tokens []string) (restock.OrderID, int, bool) {
+	for _, token := range tokens {
+		if order, attempt, ok := r.cfg.Keys.verify(token); ok {
+			return order, attempt, ok
+		}
+	}
+	return restock.OrderID{}, 0, false
+}
+
+// book stores a callback whose token is good, and answers it.
+func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, order restock.OrderID, attempt int) {
+	problem := c.report.Problem
+	if c.problem != nil { // held with what there is
+		problem, c.report.Count = c.problem.Error(), 0
 	}
 	receipt, err := r.store.Receive(req.Context(), restock.Callback{
 		OrderID: order, Attempt: attempt,
-		Product: report.ProductID, Factory: report.FactoryID, Requester: report.Requester,
-		Count: report.Count, Claimed: report.Claimed, Problem: problem,
-		Body: []byte(factory.Redact(string(body))), Hash: sha256.Sum256(body), Remote: req.RemoteAddr,
+		Product: r.conceal(c.report.ProductID), Factory: r.conceal(c.report.FactoryID), Requester: r.conceal(c.report.Requester),
+		Count: c.report.Count, Claimed: c.report.Claimed, Problem: problem,
+		Body: []byte(r.conceal(string(c.body))), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,
 	}, Judge)
 	if err != nil {
 		web.SeedError(w, req, r.log, err, "")
@@ -60,27 +152,28 @@ func (r *Replenisher) arrival(w http.ResponseWriter, req *http.Request) {
 	r.answer(w, req, receipt)
 }
 
-// authenticate takes the token from the address, or, when the address was
-// mangled on its way, from the echo of it in the body.
-func (r *Replenisher) authenticate(req *http.Request, report factory.Report) (restock.OrderID, int, bool) {
-	if order, attempt, ok := r.cfg.Keys.verify(req.URL.Query().Get(tokenParameter)); ok {
-		return order, attempt, ok
-	}
-	token := ""
-	if echoed, err := url.Parse(report.CallbackURL); err == nil {
-		token = echoed.Query().Get(tokenParameter)
-	}
-	return r.cfg.Keys.verify(token)
+// tokenShape is what a token looks like.
+var tokenShape = regexp.MustCompile(fmt.Sprintf("[A-Za-z2-7]{%d}", tokenTextLen))
+
+// conceal cuts tokens out of what a factory sent: those that stand as the
+// parameter of an address, and good ones wherever they stand.
+func (r *Replenisher) conceal(text string) string {
+	return tokenShape.ReplaceAllStringFunc(factory.Redact(text), func(found string) string {
+		if _, _, good := r.cfg.Keys.verify(found); good {
+			return "***"
+		}
+		return found
+	})
 }
 
 // unauthenticated answers every request without a good token alike, whatever
 // product it names: who has no token learns nothing.
-func (r *Replenisher) unauthenticated(w http.ResponseWriter, req *http.Request, readErr error) {
-	if readErr != nil && restock.KindOf(readErr) == restock.TooLarge {
-		web.SeedError(w, req, r.log, readErr, "")
+func (r *Replenisher) unauthenticated(w http.ResponseWriter, req *http.Request, problem error) {
+	r.refused(req)
+	if problem != nil && restock.KindOf(problem) == restock.TooLarge {
+		web.SeedError(w, req, r.log, problem, "")
 		return
 	}
-	r.log.WarnContext(req.Context(), "callback without a good token", keyRemote, req.RemoteAddr)
 	web.SeedError(w, req, r.log, errNoToken(), "")
 }
 

@@ -2,6 +2,7 @@ package replenish
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/restock/restock"
 )
@@ -51,10 +52,14 @@ func late(e restock.Evidence) bool {
 	return e.Attempt.State == restock.AttemptOverdue || !e.Order.Open()
 }
 
+// clip shortens a foreign text for people, at the end of a letter.
 func clip(s string) string {
-	const most = 100
+	most := 100
 	if len(s) <= most {
 		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
 	return s[:most] + "…"
 }

@@ -27,6 +27,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -97,7 +98,9 @@ type Config struct {
 	// PublicURL is where the factory reaches our receiving routes. It comes from
 	// configuration and never from a request.
 	PublicURL string
-	Keys      Keys
+	Keys      TokenKeys
+	// TrustedProxies tell the address of a caller that they pass on.
+	TrustedProxies []netip.Prefix
 	// SweepInterval is how often what was missed is looked for.
 	SweepInterval time.Duration
 	// WindowMin is the least time that a factory has for its callback.
@@ -120,6 +123,7 @@ type Replenisher struct {
 	cfg    Config
 	log    *slog.Logger
 	owner  string
+	gate   *gate
 
 	swept restock.ProductID // how far the sweep came among low products
 }
@@ -150,7 +154,7 @@ func New(store Store, placer Placer, cfg Config) *Replenisher {
 	if cfg.Random == nil {
 		cfg.Random = mathrand.Float64
 	}
-	return &Replenisher{store: store, placer: placer, cfg: cfg, log: cfg.Logger, owner: newOwner()}
+	return &Replenisher{store: store, placer: placer, cfg: cfg, log: cfg.Logger, owner: newOwner(), gate: newGate(cfg.TrustedProxies)}
 }
 
 // newOwner names this process among all that share the database.
@@ -237,4 +241,7 @@ const (
 	keyApplied  = "applied"
 	keyHeld     = "held"
 	keyRemote   = "remote"
+	keyKeys     = "keys"
+	keyKeyID    = "key_id"
+	keyUnlogged = "unlogged" // lines like this one that were left out since the last
 )

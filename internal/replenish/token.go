@@ -1,6 +1,7 @@
 package replenish
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,6 +29,7 @@ const (
 	tokenTextLen  = (8*(tokenBody+macLen) + 4) / 5
 	keyBytesMin   = 32
 	fingerprintOf = 8 // bytes
+	keyIDs        = 256
 )
 
 // tokenDomain keeps these MACs apart from any other use of the keys.
@@ -44,10 +46,26 @@ type Key struct {
 type Keys []Key
 
 // NewKeys makes one fresh key.
-func NewKeys() Keys {
+func NewKeys() Keys { return Keys{newKey(1)} }
+
+func newKey(id byte) Key {
 	secret := make([]byte, keyBytesMin)
 	_, _ = rand.Read(secret) // never fails, by its documentation
-	return Keys{{ID: 1, Secret: secret}}
+	return Key{ID: id, Secret: secret}
+}
+
+// Next makes the fresh key that may follow these. Its id is the first free one
+// after the id of the key that signs now.
+func (k Keys) Next() (Key, error) {
+	last := k[len(k)-1].ID
+	for step := 1; step < keyIDs; step++ {
+		id := last + byte(step) // after 255 comes 0
+		if _, taken := k.find(id); !taken {
+			return newKey(id), nil
+		}
+	}
+	return Key{}, restock.Errorf(restock.Conflict, restock.CodeConflict,
+		"all %d ids of callback keys are taken, and none that has signed may be used again; go on with key %d, which signs now", keyIDs, last)
 }
 
 // ParseKeys reads a key file: a line per key, its id and its secret in
@@ -84,17 +102,25 @@ func (k Keys) Format() string {
 	b.WriteString("# Callback keys of restock: keep them secret and back them up with the database.\n" +
 		"# id secret; the last one signs, all verify.\n")
 	for _, key := range k {
-		fmt.Fprintf(&b, "%d %s\n", key.ID, hex.EncodeToString(key.Secret))
+		b.WriteString(key.Line())
 	}
 	return b.String()
+}
+
+// Line is the key's line in the file.
+func (k Key) Line() string { return fmt.Sprintf("%d %s\n", k.ID, hex.EncodeToString(k.Secret)) }
+
+// Fingerprint tells the key from others without telling it.
+func (k Key) Fingerprint() string {
+	sum := sha256.Sum256(append([]byte("restock callback key "), k.Secret...))
+	return hex.EncodeToString(sum[:fingerprintOf])
 }
 
 // Fingerprints tells keys apart without telling them.
 func (k Keys) Fingerprints() map[byte]string {
 	prints := make(map[byte]string, len(k))
 	for _, key := range k {
-		sum := sha256.Sum256(append([]byte("restock callback key "), key.Secret...))
-		prints[key.ID] = hex.EncodeToString(sum[:fingerprintOf])
+		prints[key.ID] = key.Fingerprint()
 	}
 	return prints
 }
@@ -121,13 +147,7 @@ func (k Keys) sign(order restock.OrderID, attempt int) string {
 
 // verify reads a token. Each failure takes the same work and says the same.
 func (k Keys) verify(token string) (restock.OrderID, int, bool) {
-	raw := make([]byte, tokenBody+macLen)
-	decoded, err := tokenEncoding().DecodeString(strings.ToUpper(token))
-	wellFormed := err == nil && len(token) == tokenTextLen && len(decoded) == len(raw) &&
-		strings.EqualFold(tokenEncoding().EncodeToString(decoded), token) // no bits beside the last byte
-	if wellFormed {
-		copy(raw, decoded)
-	}
+	raw, wellFormed := decodeToken(token)
 	secret, known := k.find(raw[1])
 	if !known {
 		secret = k[0].Secret
@@ -138,6 +158,36 @@ func (k Keys) verify(token string) (restock.OrderID, int, bool) {
 	}
 	return restock.OrderID(raw[2:18]), int(binary.BigEndian.Uint16(raw[18:20])), true
 }
+
+// decodeToken gives the bytes of a token, or as many zeros.
+func decodeToken(token string) (raw []byte, wellFormed bool) {
+	raw = make([]byte, tokenBody+macLen)
+	if len(token) != tokenTextLen {
+		return raw, false
+	}
+	decoded, err := tokenEncoding().DecodeString(strings.ToUpper(token))
+	wellFormed = err == nil && len(decoded) == len(raw) &&
+		strings.EqualFold(tokenEncoding().EncodeToString(decoded), token) // no bits beside the last byte
+	if wellFormed {
+		copy(raw, decoded)
+	}
+	return raw, wellFormed
+}
+
+// unknown finds the id of a key that a well-formed token names and that is not
+// among these.
+func (k Keys) unknown(tokens []string) (byte, bool) {
+	for _, token := range tokens {
+		raw, wellFormed := decodeToken(token)
+		if _, known := k.find(raw[1]); wellFormed && raw[0] == tokenVersion && !known {
+			return raw[1], true
+		}
+	}
+	return 0, false
+}
+
+// learn is what keys that are fixed do about others: nothing.
+func (Keys) learn(context.Context, []string) bool { return false }
 
 func mac(secret, message []byte) []byte {
 	h := hmac.New(sha256.New, secret)

@@ -2,7 +2,6 @@ package replenish
 
 import (
 	"encoding/base32"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -115,57 +114,6 @@ func TestATokenHasOneSpelling(t *testing.T) {
 	}
 }
 
-func FuzzVerify(f *testing.F) {
-	keys := testKeys()
-	f.Add(keys.sign(testOrder, 1))
-	f.Add(strings.ToUpper(keys.sign(restock.OrderID{}, 65535)))
-	f.Add(keys[:1].sign(testOrder, 2))
-	f.Add("")
-	f.Fuzz(func(t *testing.T, token string) {
-		order, attempt, ok := keys.verify(token)
-		if !ok {
-			if !order.IsZero() || attempt != 0 {
-				t.Errorf("a refused token gives %s, %d", order, attempt)
-			}
-			return
-		}
-		if again := keys.sign(order, attempt); !strings.EqualFold(again, token) && !strings.EqualFold(keys[:1].sign(order, attempt), token) {
-			t.Errorf("%q was accepted and never signed", token)
-		}
-	})
-}
-
-// forged makes tokens as somebody would who knows how they are built, but not
-// the key.
-func forged(random *rand.Rand, n int) []string {
-	genuine, err := tokenEncoding().DecodeString(strings.ToUpper(testKeys().sign(testOrder, 1)))
-	if err != nil {
-		panic(err)
-	}
-	tokens := make([]string, n)
-	for i := range tokens {
-		raw := append([]byte(nil), genuine...)
-		switch i % 4 {
-		case 0: // all but the version and the key's id
-			fill(random, raw[2:])
-		case 1: // another MAC
-			fill(random, raw[tokenBody:])
-		case 2: // another order under the same MAC
-			fill(random, raw[2:tokenBody])
-		default: // one bit
-			raw[random.IntN(len(raw))] ^= 1 << random.IntN(8)
-		}
-		tokens[i] = strings.ToLower(tokenEncoding().EncodeToString(raw))
-	}
-	return tokens
-}
-
-func fill(random *rand.Rand, b []byte) {
-	for i := range b {
-		b[i] = byte(random.Uint32())
-	}
-}
-
 func TestKeysSurviveTheirFile(t *testing.T) {
 	t.Parallel()
 	keys := append(testKeys(), NewKeys()[0])
@@ -204,5 +152,41 @@ func TestABadKeyFileIsRefusedWithoutTellingIt(t *testing.T) {
 		if strings.Contains(err.Error(), "abab") {
 			t.Errorf("the error tells the secret: %v", err)
 		}
+	}
+}
+
+func TestTheNextKeyTakesAnIDThatIsFree(t *testing.T) {
+	t.Parallel()
+	keys := testKeys() // 1, 200
+	for _, want := range []byte{201, 202} {
+		key, err := keys.Next()
+		if err != nil || key.ID != want || len(key.Secret) < keyBytesMin {
+			t.Fatalf("the next key is %d with %d bytes, %v; want %d", key.ID, len(key.Secret), err, want)
+		}
+		keys = append(keys, key)
+	}
+	old := keys.sign(testOrder, 1)
+	for len(keys) < keyIDs {
+		key, err := keys.Next()
+		if err != nil {
+			t.Fatalf("%d keys and no next: %v", len(keys), err)
+		}
+		keys = append(keys, key)
+	}
+	if n := len(keys.Fingerprints()); n != keyIDs {
+		t.Errorf("%d ids for %d keys", n, keyIDs)
+	}
+	if key, err := keys.Next(); restock.KindOf(err) != restock.Conflict {
+		t.Errorf("a key too many: %d, %v", key.ID, err)
+	}
+	read, err := ParseKeys(keys.Format())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := read.verify(old); !ok {
+		t.Error("an old key no longer verifies")
+	}
+	if _, _, ok := keys[keyIDs-1:].verify(read.sign(testOrder, 1)); !ok {
+		t.Error("the newest key does not sign")
 	}
 }
