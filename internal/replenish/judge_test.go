@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/restock/restock"
 	"pgregory.net/rapid"
@@ -195,5 +196,22 @@ func TestOverdueWaitsOnWhenThePolicySaysSo(t *testing.T) {
 	got := Overdue(lateness(func(l *restock.Lateness) { l.Factory.OverduePolicy = restock.OverdueWait }, restock.AttemptAccepted), here, next)
 	if got.Reorder || got.WaitUntil != next || got.Reason == "" {
 		t.Errorf("%+v, want it to wait until %v", got, next)
+	}
+}
+
+func TestAForeignTextIsCutBetweenLetters(t *testing.T) {
+	t.Parallel()
+	for shift := range 4 {
+		text := strings.Repeat("x", shift) + strings.Repeat("도", 100)
+		got := clip(text)
+		if !utf8.ValidString(got) || len(got) < 98 || len(got) > 100+len("…") || !strings.HasPrefix(text, strings.TrimSuffix(got, "…")) {
+			t.Errorf("%d bytes before: %q", shift, got)
+		}
+	}
+	if got := clip("\x80" + strings.Repeat("\x80", 200)); len(got) > 100+len("…") {
+		t.Errorf("what is no text is cut to %d bytes", len(got))
+	}
+	if got := clip("도너츠"); got != "도너츠" {
+		t.Errorf("a short text becomes %q", got)
 	}
 }

@@ -61,6 +61,38 @@ func TestOneLinePerRequest(t *testing.T) {
 	}
 }
 
+// TestAQueryInThePathIsNotLogged: a query that was percent-encoded on its way,
+// once or more often, is a part of the path.
+func TestAQueryInThePathIsNotLogged(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{
+		"/product/donut%3Ftoken%3Dgeheim":         "/product/donut…",
+		"/product/donut%3ftoken=geheim":           "/product/donut…",
+		"/product/donut%253Ftoken%253Dgeheim":     "/product/donut…",
+		"/PRODUCT/DONUT%25253FTOKEN%25253Dgeheim": "/PRODUCT/DONUT…",
+		"/product/donut/token%3Dgeheim":           "/product/donut/…",
+		"/product/donut/Token%253dgeheim":         "/product/donut/…",
+		"/product/token":                          "/product/token",
+		"/product/100%25":                         "/product/100%",
+	} {
+		var book logBook
+		logger := book.logger(slog.LevelDebug)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, http.NoBody)
+		serve(func(_ http.ResponseWriter, r *http.Request) {
+			web.Problem(httptest.NewRecorder(), r, logger, errors.New("no"))
+			panic("no")
+		}, r, web.LogConfig{Logger: logger})
+		if strings.Contains(book.String(), "geheim") {
+			t.Errorf("I10 %s: the log has a secret: %s", target, &book)
+		}
+		for _, message := range []string{"request", "request not served", "panic in a request"} {
+			if got := book.lines(t, message)[0][web.KeyPath]; got != want {
+				t.Errorf("%s: %q is logged as %q, want %q", target, message, got, want)
+			}
+		}
+	}
+}
+
 func TestLevelsOfRequests(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
