@@ -140,7 +140,7 @@ func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, ord
 	receipt, err := r.store.Receive(req.Context(), restock.Callback{
 		OrderID: order, Attempt: attempt,
 		Product: r.conceal(c.report.ProductID), Factory: r.conceal(c.report.FactoryID), Requester: r.conceal(c.report.Requester),
-		Count: c.report.Count, Claimed: c.report.Claimed, Problem: problem,
+		Count: c.report.Count, Claimed: r.conceal(c.report.Claimed), Problem: r.conceal(problem),
 		Body: []byte(r.conceal(string(c.body))), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,
 	}, Judge)
 	if err != nil {
@@ -152,17 +152,23 @@ func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, ord
 	r.answer(w, req, receipt)
 }
 
-// tokenShape is what a token looks like.
-var tokenShape = regexp.MustCompile(fmt.Sprintf("[A-Za-z2-7]{%d}", tokenTextLen))
+// tokenRun is where a token may be: letters and digits of its alphabet, as many
+// as it has or more.
+var tokenRun = regexp.MustCompile(fmt.Sprintf("[A-Za-z2-7]{%d,}", tokenTextLen))
 
 // conceal cuts tokens out of what a factory sent: those that stand as the
 // parameter of an address, and good ones wherever they stand.
 func (r *Replenisher) conceal(text string) string {
-	return tokenShape.ReplaceAllStringFunc(factory.Redact(text), func(found string) string {
-		if _, _, good := r.cfg.Keys.verify(found); good {
-			return "***"
+	return tokenRun.ReplaceAllStringFunc(factory.Redact(text), func(run string) string {
+		for at := 0; at+tokenTextLen <= len(run); at++ {
+			if !beginsToken(run[at]) {
+				continue
+			}
+			if _, _, good := r.cfg.Keys.verify(run[at : at+tokenTextLen]); good {
+				run = run[:at] + "***" + run[at+tokenTextLen:]
+			}
 		}
-		return found
+		return run
 	})
 }
 

@@ -21,16 +21,18 @@ import (
 	"github.com/restock/restock/internal/web"
 )
 
-// witness is a store that counts what is received. Any other call of it is a
+// witness is a store that counts what is received, and keeps the last. Any other call of it is a
 // call of nil, and panics.
 type witness struct {
 	Store
 
 	received atomic.Int64
+	last     atomic.Pointer[restock.Callback]
 }
 
-func (w *witness) Receive(context.Context, restock.Callback, func(restock.Evidence) restock.Verdict) (restock.Receipt, error) {
+func (w *witness) Receive(_ context.Context, c restock.Callback, _ func(restock.Evidence) restock.Verdict) (restock.Receipt, error) {
 	w.received.Add(1)
+	w.last.Store(&c)
 	return restock.Receipt{State: restock.ReceiptHeld}, nil
 }
 
@@ -281,6 +283,7 @@ func FuzzCallback(f *testing.F) {
 		"", "{}", "[10]", "count=10", `{"MessageAttributeProductCnt":"10"}`, `{"MessageAttributeProductCnt":10,"OrderStockCnt":"1"}`,
 		`{"MessageAttributeProductCnt":"10","CallbackUrl":"https://shop.example/product/donut?token=` + token + `"}`,
 		`{"MessageAttributeProductId":"CP-1","MessageAttributeProductCnt":"10`, "\xff\xfe", strings.Repeat("{", 1000),
+		`{"token":"` + token + `"}`, "a" + strings.ToUpper(token) + "b",
 	} {
 		f.Add([]byte(body))
 	}
@@ -291,6 +294,8 @@ func FuzzCallback(f *testing.F) {
 			mux, store := guarded(testKeys())
 			if got := answered(mux, target, string(body)); !strings.HasPrefix(got, "200") || store.received.Load() != 1 {
 				t.Errorf("I7 with a good token it was answered %s and stored %d times", got, store.received.Load())
+			} else if kept := fmt.Sprintf("%+v %s", *store.last.Load(), store.last.Load().Body); strings.Contains(lower(kept), token) {
+				t.Errorf("I10 a token is kept: %s", kept)
 			}
 		}
 		for _, target := range []string{"/product/donut", "/product/donut?token=" + token, "/"} {
@@ -301,4 +306,14 @@ func FuzzCallback(f *testing.F) {
 			}
 		}
 	})
+}
+
+// lower folds the letters that a token is made of, and no others.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -39,8 +39,8 @@ func (v *vault) register(_ context.Context, prints map[byte]string) error {
 	if v.down != nil {
 		return v.down
 	}
-	for id, print := range v.known {
-		if prints[id] != print {
+	for id, known := range v.known {
+		if prints[id] != known {
 			return restock.Errorf(restock.Conflict, restock.CodeConflict, "callback key %d is missing or another", id)
 		}
 	}

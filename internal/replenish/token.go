@@ -174,6 +174,10 @@ func decodeToken(token string) (raw []byte, wellFormed bool) {
 	return raw, wellFormed
 }
 
+// beginsToken reports whether a token can begin with a letter: the first five
+// bits of its version are zero.
+func beginsToken(letter byte) bool { return letter == 'a' || letter == 'A' }
+
 // unknown finds the id of a key that a well-formed token names and that is not
 // among these.
 func (k Keys) unknown(tokens []string) (byte, bool) {
