@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/restock/restock/internal/replenish"
@@ -45,6 +46,36 @@ func TestRotationsAtOnceEachAddAKey(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 {
 		t.Errorf("the folder has %v, %v; want the key file alone", left, err)
+	}
+}
+
+// TestTheKeyFileStaysItsOwners: root rotates, and the server, which is not root,
+// still reads the file. Without root it can only be seen that nothing changes.
+func TestTheKeyFileStaysItsOwners(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, keysFile)
+	if _, err := writeSecret(path, replenish.NewKeys().Format()); err != nil {
+		t.Fatal(err)
+	}
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = 4321, 4322
+		if err := os.Chown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"callback-keys", "rotate", "--data", dir}, nil, &out, &out); code != exitOK {
+		t.Fatalf("status %d: %s", code, &out)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) != uid || int(owner.Gid) != gid || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %d:%d with mode %s, want %d:%d and 0600", owner.Uid, owner.Gid, info.Mode(), uid, gid)
 	}
 }
 

@@ -231,7 +231,7 @@ func readSecret(path string, fresh func() string) (string, error) {
 	return writeSecret(path, fresh())
 }
 
-// writeSecret writes a secret whole and durably, or not at all. A file that it
+// writeSecret writes a secret whole and durably, or not at all. A file that root
 // replaces keeps its owner, so that a server under another user still reads it.
 func writeSecret(path, text string) (string, error) {
 	const ownerOnly = 0o600
@@ -252,6 +252,9 @@ func writeSecret(path, text string) (string, error) {
 }
 
 func keepOwner(f *os.File, replaced string) error {
+	if os.Geteuid() != 0 {
+		return nil // nobody else may give files away
+	}
 	info, err := os.Stat(replaced)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
