@@ -190,6 +190,8 @@ func command(ctx context.Context, folder string, environment []string, name stri
 	c.Dir, c.Env = folder, append(os.Environ(), environment...)
 	// Without it git would look for a repository around the temporary folder.
 	c.Env = append(c.Env, "GIT_CEILING_DIRECTORIES="+filepath.Dir(folder))
+	// Without paths in it, what a patch does not touch is compiled once for all.
+	c.Env = append(c.Env, "GOFLAGS=-trimpath")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		return &commandError{fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err), string(out)}
