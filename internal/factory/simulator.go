@@ -26,6 +26,7 @@ const (
 	SimulatorCallbackTimeout = 15 * time.Second
 	SimulatorBodyBytesMax    = 64 << 10
 
+	pathManufactures       = "/api/manufactures"
 	callbackAnswerBytesMax = 64 << 10
 	retryWhenFull          = "10" // seconds, as Retry-After
 )
@@ -36,6 +37,11 @@ type SimulatorConfig struct {
 	JobsMax         int           // orders at work; more are answered 503
 	CallbacksMax    int           // callbacks on the wire at once
 	CallbackTimeout time.Duration // for one callback with its answer
+
+	// Misbehave says how each order is treated, well when it is nil. It is called
+	// from many goroutines at once; see NewMisbehaviours.
+	Misbehave func(Job) Misbehaviour
+	Pace      Pace // of what misbehaviours do
 
 	// CallbackNets are the networks that may be called back, by default only
 	// this machine: whoever can order could else make the simulator call
@@ -61,11 +67,14 @@ type Job struct {
 	Body       []byte // as it came; it goes back unchanged
 	Report     Report // Body as it can be read
 	AcceptedAt time.Time
+	// Misbehaviour is what becomes of it, WellBehaved as a rule.
+	Misbehaviour Misbehaviour
 }
 
 // Simulator is a factory that behaves like the real one: it checks nothing,
 // answers 201, and after the lead time sends the order's body, unchanged, to the
 // CallbackUrl in it, once. Its jobs live in memory; when Run ends they are gone.
+// Told to misbehave, it does what real ones do on bad days.
 //
 // It is an http.Handler: `POST /api/manufactures` takes an order and `GET /`
 // says how many jobs are running and done. Orders taken while Run is not at work
@@ -76,6 +85,7 @@ type Simulator struct {
 	places   chan struct{} // one for each callback on the wire
 	running  atomic.Int64
 	done     atomic.Int64
+	faults   atomic.Uint64 // answers of 5xx given
 }
 
 // NewSimulator makes a Simulator.
@@ -84,6 +94,10 @@ func NewSimulator(config SimulatorConfig) *Simulator {
 	config.JobsMax = cmp.Or(config.JobsMax, SimulatorJobsMax)
 	config.CallbacksMax = cmp.Or(config.CallbacksMax, SimulatorCallbacksMax)
 	config.CallbackTimeout = cmp.Or(config.CallbackTimeout, SimulatorCallbackTimeout)
+	config.Pace = config.Pace.withDefaults()
+	if config.Misbehave == nil {
+		config.Misbehave = func(Job) Misbehaviour { return WellBehaved }
+	}
 	if len(config.CallbackNets) == 0 {
 		config.CallbackNets = Loopback()
 	}
@@ -109,14 +123,29 @@ func NewSimulator(config SimulatorConfig) *Simulator {
 // Run works on the orders until ctx ends. It returns nil when all its goroutines
 // have ended, and forgets every order then, as a restart of the real one does.
 func (s *Simulator) Run(ctx context.Context) error {
-	var jobs sync.WaitGroup
 	defer s.forget()
+	for ctx.Err() == nil {
+		s.live(ctx)
+	}
+	return nil
+}
+
+// live works on the orders until ctx ends, or an order has it restart: what is
+// at work then is forgotten, that order too.
+func (s *Simulator) live(ctx context.Context) {
+	var jobs sync.WaitGroup
 	defer jobs.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop() // before the jobs are waited for
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case job := <-s.accepted:
+			if job.Misbehaviour == Amnesia {
+				s.running.Add(-1)
+				return
+			}
 			jobs.Go(func() { s.work(ctx, job) })
 		}
 	}
@@ -125,7 +154,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 // ServeHTTP answers one request.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
-	case "POST /api/manufactures":
+	case "POST " + pathManufactures:
 		s.take(w, r)
 	case "GET /":
 		writeJSON(w, http.StatusOK, map[string]int64{"running": s.running.Load(), "done": s.done.Load()})
@@ -134,7 +163,8 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take accepts any order. Only what cannot be echoed in JSON is refused.
+// take accepts any order, unless it is to misbehave. Only what cannot be echoed
+// in JSON is refused.
 func (s *Simulator) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, SimulatorBodyBytesMax))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
@@ -146,12 +176,23 @@ func (s *Simulator) take(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	job := Job{ID: s.config.NewID(), Body: body, Report: ParseCallback(body), AcceptedAt: s.config.Now()}
+	job.Misbehaviour = s.config.Misbehave(job)
+	manner, _ := mannerOf(job.Misbehaviour)
+	if manner.refuse != nil {
+		s.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "order refused", job.facts()...)
+		manner.refuse(s, w)
+		return
+	}
 	if !s.accept(r.Context(), job) {
 		w.Header().Set("Retry-After", retryWhenFull)
 		writeError(w, http.StatusServiceUnavailable, "Service Unavailable")
 		return
 	}
-	writeJSON(w, http.StatusCreated, accepted{acceptedData{ID: job.ID, Requester: job.Report.Requester, Data: body}})
+	answer := answerAccepted
+	if manner.answer != nil {
+		answer = manner.answer
+	}
+	answer(s, w, r, job)
 }
 
 // accept hands the job to Run, unless there are too many.
@@ -177,7 +218,7 @@ func (s *Simulator) work(ctx context.Context, job Job) {
 		if !wait(ctx, call.at.Sub(s.config.Now())) {
 			return
 		}
-		s.call(ctx, job, call.body)
+		s.call(ctx, job, call)
 	}
 	if ctx.Err() == nil {
 		s.done.Add(1)
@@ -187,17 +228,21 @@ func (s *Simulator) work(ctx context.Context, job Job) {
 // callback is one call to be made.
 type callback struct {
 	at   time.Time
+	url  string
 	body []byte
 }
 
 // plan decides what becomes of a job. A well-behaved factory calls once, with
 // what it was sent.
 func (s *Simulator) plan(job Job) []callback {
-	return []callback{{at: job.AcceptedAt.Add(s.config.LeadTime), body: job.Body}}
+	if manner, _ := mannerOf(job.Misbehaviour); manner.calls != nil {
+		return manner.calls(s, job)
+	}
+	return []callback{s.callAt(job, 0, job.Body)}
 }
 
 // call makes one callback, whatever comes of it.
-func (s *Simulator) call(ctx context.Context, job Job, body []byte) {
+func (s *Simulator) call(ctx context.Context, job Job, call callback) {
 	select {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
@@ -205,7 +250,7 @@ func (s *Simulator) call(ctx context.Context, job Job, body []byte) {
 		return
 	}
 	started := s.config.Now()
-	status, err := s.post(ctx, job.Report.CallbackURL, body)
+	status, err := s.post(ctx, call.url, call.body)
 	s.log(ctx, job, status, s.config.Now().Sub(started), err)
 	if s.config.OnCallback != nil {
 		s.config.OnCallback(job, status, err)
@@ -254,6 +299,7 @@ func (s *Simulator) forget() {
 // The keys of the facts in the log.
 const (
 	keyLogJob      = "job"
+	keyLogManner   = "misbehaviour"
 	keyLogProduct  = "product"
 	keyLogCount    = "count"
 	keyLogCallback = "callback_url"
@@ -274,10 +320,14 @@ func (s *Simulator) log(ctx context.Context, job Job, status int, took time.Dura
 
 // facts are what every line about a job says.
 func (j Job) facts() []slog.Attr {
-	return []slog.Attr{
+	facts := []slog.Attr{
 		slog.String(keyLogJob, j.ID),
 		slog.String(keyLogCallback, excerpt([]byte(j.Report.CallbackURL))),
 	}
+	if j.Misbehaviour != WellBehaved {
+		facts = append(facts, slog.String(keyLogManner, string(j.Misbehaviour)))
+	}
+	return facts
 }
 
 // wait waits, and reports whether ctx did not end first.
