@@ -145,13 +145,18 @@ func (m *demo) wait(ctx context.Context, what string, happened func() (bool, err
 	}
 }
 
-// checkout buys one piece, as curl would, and gives the shop's words.
+// checkout buys one piece in the demo's shop.
 func (m *demo) checkout(ctx context.Context, sku string) (int, string, error) {
+	return buy(ctx, m.app.publicURL(), sku)
+}
+
+// buy buys one piece, as curl would, and gives the shop's words.
+func buy(ctx context.Context, shopURL, sku string) (int, string, error) {
 	body := ""
 	if sku != "" {
 		body = fmt.Sprintf(`{"sku":%q}`, sku)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.app.publicURL()+"/checkout", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, shopURL+"/checkout", strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}

@@ -26,12 +26,13 @@ func (factoryCommand) Help() string {
 unchanged, to its CallbackUrl, once. Its orders live in memory: a restart forgets them.
 
 With --misbehave it does what factories do on bad days. Each order takes the next of the
-names given. With a weight, as in silent=2, each takes one at random. The names:
+names given. With a weight, as in silent=2, each takes one at random. One about the answer
+and one about the callbacks can be mixed, as in drip+double. The names:
 ` + misbehaviourLines() + `
 Example:
   restock factory --lead-time 5s
   restock factory --lead-time 5s --misbehave double,silent
-  restock factory --lead-time 5s --misbehave good=8,accept-reset,partial=2 --seed 7`
+  restock factory --lead-time 5s --misbehave good=8,accept-reset+double,partial=2 --seed 7`
 }
 
 func misbehaviourLines() string {

@@ -35,6 +35,7 @@ const envPrefix = "RESTOCK"
 type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Sell, order, receive and tell: run the service."`
 	Demo      demoCommand      `cmd:"" help:"Tell the whole story on this machine, in seconds."`
+	Drill     drillCommand     `cmd:"" help:"Let a factory misbehave in every way, and check what comes of it."`
 	Factory   factoryCommand   `cmd:"" help:"Run a simulated factory."`
 	Catalog   catalogCommand   `cmd:"" help:"Factories, advertisements, products and their policies."`
 	Status    statusCommand    `cmd:"" help:"What is going on, in one screen."`

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,8 @@ import (
 	"time"
 )
 
-// Misbehaviour names one way in which a factory does not do what it should.
+// Misbehaviour names one way in which a factory does not do what it should, or
+// several at once: "accept-reset+double" resets the connection and calls twice.
 type Misbehaviour string
 
 // The misbehaviours; Meaning says what each does.
@@ -86,6 +88,7 @@ type manner struct {
 	refuse  func(*Simulator, http.ResponseWriter) // no job comes of the order
 	answer  func(*Simulator, http.ResponseWriter, *http.Request, Job)
 	calls   func(*Simulator, Job) []callback
+	restart bool // and forgets what is at work
 }
 
 // manners is the table of all misbehaviours, in the order of their listing.
@@ -109,21 +112,51 @@ func manners() []manner {
 		{name: Refuse, meaning: "answers 400 and does not accept", refuse: answerRefused},
 		{name: HTML, meaning: "accepts and answers 200 with a web page", answer: answerHTML},
 		{name: Redirect, meaning: "answers 307 and does not accept", refuse: answerRedirect},
-		{name: Amnesia, meaning: "accepts, restarts, and forgets every order at work", calls: noCalls},
+		{name: Amnesia, meaning: "accepts, restarts, and forgets every order at work", calls: noCalls, restart: true},
 		{name: Mangled, meaning: "calls an address whose end is cut off", calls: mangledCalls(cutAddress)},
 		{name: MangledCase, meaning: "calls an address in upper case", calls: mangledCalls(upperAddress)},
 		{name: MangledEncoded, meaning: "calls an address that is percent-encoded once more", calls: mangledCalls(encodeAddress)},
 	}
 }
 
-// mannerOf finds a misbehaviour. An unknown one is no misbehaviour.
-func mannerOf(name Misbehaviour) (manner, bool) {
-	for _, m := range manners() {
-		if m.name == name {
-			return m, true
+// mannerOf finds a misbehaviour or mixes several. With an error it gives the
+// usual manner.
+func mannerOf(name Misbehaviour) (manner, error) {
+	mixed := manner{name: name}
+	for part := range strings.SplitSeq(string(name), mixedWith) {
+		i := slices.IndexFunc(manners(), func(m manner) bool { return m.name == Misbehaviour(part) })
+		if i < 0 {
+			return manner{}, fmt.Errorf("there is no misbehaviour %q; take from %s", part, listMisbehaviours())
+		}
+		if !mixed.mix(manners()[i]) {
+			return manner{}, fmt.Errorf("%s cannot be mixed: take one about the answer and one about the callbacks", name)
 		}
 	}
-	return manner{name: WellBehaved}, false
+	return mixed, nil
+}
+
+// mixedWith stands between two misbehaviours of one order.
+const mixedWith = "+"
+
+// mix adds another manner, unless both are about the same or one refuses the order.
+func (m *manner) mix(other manner) bool {
+	answers := (m.answer != nil || m.refuse != nil) && (other.answer != nil || other.refuse != nil)
+	calls := (m.calls != nil || m.refuse != nil) && (other.calls != nil || other.refuse != nil)
+	if answers || calls {
+		return false
+	}
+	if other.answer != nil {
+		m.answer = other.answer
+	}
+	if other.calls != nil {
+		m.calls = other.calls
+	}
+	if other.refuse != nil {
+		m.refuse = other.refuse
+	}
+	m.restart = m.restart || other.restart
+	m.meaning = strings.TrimPrefix(m.meaning+"; "+other.meaning, "; ")
+	return true
 }
 
 // Misbehaviours lists all, the good one first.
@@ -142,7 +175,7 @@ func (m Misbehaviour) Meaning() string {
 	return found.meaning
 }
 
-// NewMisbehaviours reads choices such as "silent" and "good=8" and gives a
+// NewMisbehaviours reads choices such as "silent", "drip+double" and "good=8" and gives a
 // chooser for SimulatorConfig. Without weights each order takes the next choice,
 // and the first again after the last; with a weight anywhere each order takes
 // one at random, where a missing weight is 1 and the seed repeats the sequence.
@@ -154,8 +187,8 @@ func NewMisbehaviours(choices []string, seed uint64) (func(Job) Misbehaviour, er
 	)
 	for _, choice := range choices {
 		name, text, hasWeight := strings.Cut(strings.TrimSpace(choice), "=")
-		if _, known := mannerOf(Misbehaviour(name)); !known {
-			return nil, fmt.Errorf("there is no misbehaviour %q; take from %s", name, listMisbehaviours())
+		if _, err := mannerOf(Misbehaviour(name)); err != nil {
+			return nil, err
 		}
 		weight := 1
 		if hasWeight {

@@ -87,6 +87,8 @@ func TestEachMisbehaviourCallsBackInItsWay(t *testing.T) {
 		{factory.Excess, 10, []string{"40s " + address + " CP-502101 × 20"}},
 		{factory.WrongProduct, 10, []string{"40s " + address + " CP-502101-OTHER × 10"}},
 		{factory.UnreadableCount, 10, []string{"40s " + address + " CP-502101 × a few"}},
+		{factory.HTML + "+" + factory.Excess, 10, []string{"40s " + address + " CP-502101 × 20"}},
+		{factory.Excess + "+" + factory.Accept5xx, 10, []string{"40s " + address + " CP-502101 × 20"}},
 		{factory.Mangled, 10, []string{"40s /product/donut?token=" + mark[:len(mark)-10] + " as ordered"}},
 		{factory.MangledCase, 10, []string{"40s /product/DONUT?TOKEN=" + strings.ToUpper(mark) + " as ordered"}},
 		{factory.MangledEncoded, 10, []string{"40s /product/donut%3Ftoken=" + mark + " as ordered"}},
@@ -184,6 +186,8 @@ func TestEachMisbehaviourAnswersInItsWay(t *testing.T) {
 		{factory.Busy, restock.AttemptRejected, http.StatusTooManyRequests, 2 * time.Second, false},
 		{factory.Refuse, restock.AttemptRejected, http.StatusBadRequest, 0, false},
 		{factory.HTML, restock.AttemptUnknown, http.StatusOK, 0, true},
+		{factory.Excess + "+" + factory.AcceptReset, restock.AttemptUnknown, 0, 0, true},
+		{factory.Amnesia + "+" + factory.Accept5xx, restock.AttemptUnknown, http.StatusInternalServerError, 0, false},
 		{factory.Redirect, restock.AttemptUnknown, http.StatusTemporaryRedirect, 0, false},
 		{factory.Amnesia, restock.AttemptAccepted, http.StatusCreated, 0, false},
 	} {
@@ -320,7 +324,7 @@ func TestAnUnknownMisbehaviourIsRefusedWithAllNames(t *testing.T) {
 			t.Errorf("%s means nothing", m)
 		}
 	}
-	for _, choice := range []string{"silent=0", "silent=-1", "silent=x", "silent=", "silent=99999999", "", "=3"} {
+	for _, choice := range []string{"silent+double", "drip+slow", "busy+double", "busy+slow", "double+", "silent+sulk", "silent=0", "silent=-1", "silent=x", "silent=", "silent=99999999", "", "=3"} {
 		if _, err := factory.NewMisbehaviours([]string{choice}, 0); err == nil {
 			t.Errorf("%q was taken", choice)
 		}

@@ -142,7 +142,7 @@ func (s *Simulator) live(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case job := <-s.accepted:
-			if job.Misbehaviour == Amnesia {
+			if manner, _ := mannerOf(job.Misbehaviour); manner.restart {
 				s.running.Add(-1)
 				return
 			}
@@ -150,6 +150,9 @@ func (s *Simulator) live(ctx context.Context) {
 		}
 	}
 }
+
+// Running counts the orders at work.
+func (s *Simulator) Running() int64 { return s.running.Load() }
 
 // ServeHTTP answers one request.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
