@@ -45,7 +45,7 @@ const (
 	// mostly waits for time to pass.
 	drillRowsMax = 4
 	// drillRowTimeout is when a row that has not come to its end has failed.
-	drillRowTimeout = 30 * time.Second
+	drillRowTimeout = time.Minute
 )
 
 // drillResult is what came of one row.

@@ -17,6 +17,7 @@ type drillSeen struct {
 	order    restock.Order
 	onHand   int64
 	held     int64
+	late     int // receipts that were applied late
 	receipts []restock.ReceiptState
 	posts    int
 	accepted int
@@ -27,7 +28,8 @@ type drillSeen struct {
 	quiet    bool  // nothing is on its way
 }
 
-// String tells it in one line.
+// String tells it in one line; in parentheses how each call to the factory was
+// answered, and what became of it.
 func (s drillSeen) String() string {
 	if s.orders == 0 {
 		return "nothing was ordered"
@@ -37,13 +39,18 @@ func (s drillSeen) String() string {
 	if s.held > 0 {
 		fmt.Fprintf(&text, ", %d held", s.held)
 	}
+	if s.late > 0 {
+		text.WriteString(", late")
+	}
+	calls := make([]string, 0, len(s.order.Attempts))
 	for _, a := range s.order.Attempts {
-		answer := "no answer"
+		answer := "no answer:"
 		if a.Status > 0 {
 			answer = strconv.Itoa(a.Status)
 		}
-		fmt.Fprintf(&text, "; call %d: %s, %s", a.Number, answer, words(a.State))
+		calls = append(calls, answer+" "+words(a.State))
 	}
+	fmt.Fprintf(&text, " (%s)", strings.Join(calls, ", "))
 	return text.String()
 }
 
@@ -64,6 +71,9 @@ func (s *drillStage) observe(ctx context.Context) error {
 	for _, r := range seen.order.Receipts {
 		seen.receipts = append(seen.receipts, r.State)
 		seen.held += r.Held
+		if r.Late && r.Applied > 0 {
+			seen.late++
+		}
 	}
 	p, err := s.app.store.Product(ctx, drillSKU)
 	if err != nil {

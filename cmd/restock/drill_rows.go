@@ -42,7 +42,7 @@ const (
 	drillQuantity = 6
 	windowLong    = time.Minute     // never ends in a drill
 	windowShort   = time.Second     // ends at once
-	windowMiddle  = 3 * time.Second // ends, but not before a good order is delivered
+	windowMiddle  = 4 * time.Second // ends, but not before a good order is delivered
 )
 
 // What operations are told, as their mails say it.

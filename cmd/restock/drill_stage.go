@@ -30,7 +30,7 @@ const (
 	drillLeadTime       = 300 * time.Millisecond
 	drillSweepInterval  = 200 * time.Millisecond
 	drillFactoryTimeout = time.Second
-	drillLook           = 50 * time.Millisecond
+	drillLook           = 100 * time.Millisecond
 )
 
 // The two products of a drill: the one that is watched, and the one whose good
