@@ -132,7 +132,10 @@ func (s *drillStage) isQuiet(ctx context.Context, o restock.Order) (bool, error)
 	return err == nil, err
 }
 
-// differs compares what came with what must.
+// differs compares what came with what must. Each complaint begins with the
+// promise of ordering that it is about: P1 an attempt is written at most once,
+// P2 a bounded number of attempts, P3 each ends well or in an alarm, P4 stock
+// rises by what was ordered and no more, P5 nothing reported is dropped.
 func (s drillSeen) differs(want drillOutcome) []string {
 	var problems []string
 	differ := func(what string, got, want any) {
@@ -144,14 +147,14 @@ func (s drillSeen) differs(want drillOutcome) []string {
 	for _, a := range s.order.Attempts {
 		attempts = append(attempts, a.State)
 	}
-	differ("orders", s.orders, 1)
-	differ("the order's state", s.order.State, want.order)
-	differ("the attempts' states", attempts, want.attempts)
-	differ("the receipts' states", slices.Sorted(slices.Values(s.receipts)), slices.Sorted(slices.Values(want.receipts)))
-	differ("pieces on hand", s.onHand, want.onHand)
-	differ("pieces held", s.held, want.held)
-	differ("calls that the factory saw", s.posts, want.posts)
-	differ("what operations were told", s.told, slices.Sorted(slices.Values(want.told)))
+	differ("P2 orders", s.orders, 1)
+	differ("P3 the order's state", s.order.State, want.order)
+	differ("P3 the attempts' states", attempts, want.attempts)
+	differ("P5 the receipts' states", slices.Sorted(slices.Values(s.receipts)), slices.Sorted(slices.Values(want.receipts)))
+	differ("P4 pieces on hand", s.onHand, want.onHand)
+	differ("P5 pieces held", s.held, want.held)
+	differ("P2 calls that the factory saw", s.posts, want.posts)
+	differ("P3 what operations were told", s.told, slices.Sorted(slices.Values(want.told)))
 	return problems
 }
 

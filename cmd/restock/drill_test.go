@@ -37,8 +37,11 @@ func TestTheFactoryDrillPasses(t *testing.T) {
 	var drilled []string
 	for _, r := range results {
 		drilled = append(drilled, r.Row)
-		if !r.Pass || len(r.Problems) > 0 {
-			t.Errorf("%s\n%s: %s; told %q; %s", strings.Join(r.Problems, "\n"), r.Row, r.Happened, r.Told, r.Folder)
+		for _, problem := range r.Problems {
+			t.Errorf("%s\nin row %s: %s; told %q; see %s", problem, r.Row, r.Happened, r.Told, r.Folder)
+		}
+		if !r.Pass && len(r.Problems) == 0 {
+			t.Errorf("row %s failed and does not say why", r.Row)
 		}
 	}
 	if diff := cmp.Diff(drilled, rows); diff != "" {
@@ -61,18 +64,18 @@ func TestTheFactoryDrillFindsWhatIsWrong(t *testing.T) {
 		t.Errorf("a good end has problems: %q", problems)
 	}
 	for want, spoil := range map[string]func(*drillSeen){
-		"orders: got 2":                 func(s *drillSeen) { s.orders = 2 },
-		"the order's state: got held":   func(s *drillSeen) { s.order.State = restock.OrderHeld },
-		"the attempts' states: got [ov": func(s *drillSeen) { s.order.Attempts[0].State = restock.AttemptOverdue },
-		"the receipts' states: got [du": func(s *drillSeen) { s.receipts[0] = restock.ReceiptDuplicate },
-		"pieces on hand: got 5":         func(s *drillSeen) { s.onHand-- },
-		"pieces held: got 1":            func(s *drillSeen) { s.held++ },
-		"calls that the factory saw":    func(s *drillSeen) { s.posts++ },
-		"what operations were told":     func(s *drillSeen) { s.told = []string{toldOrderHeld} },
-		"P1 ":                           func(s *drillSeen) { s.repeated = 1 },
-		"P2 ":                           func(s *drillSeen) { s.accepted = 2 + restock.ReorderBudget },
-		"P4 ":                           func(s *drillSeen) { s.shipped-- },
-		"P5 ":                           func(s *drillSeen) { s.lost = []int{500} },
+		"P2 orders: got 2":                 func(s *drillSeen) { s.orders = 2 },
+		"P3 the order's state: got held":   func(s *drillSeen) { s.order.State = restock.OrderHeld },
+		"P3 the attempts' states: got [ov": func(s *drillSeen) { s.order.Attempts[0].State = restock.AttemptOverdue },
+		"P5 the receipts' states: got [du": func(s *drillSeen) { s.receipts[0] = restock.ReceiptDuplicate },
+		"P4 pieces on hand: got 5":         func(s *drillSeen) { s.onHand-- },
+		"P5 pieces held: got 1":            func(s *drillSeen) { s.held++ },
+		"P2 calls that the factory saw":    func(s *drillSeen) { s.posts++ },
+		"P3 what operations were told":     func(s *drillSeen) { s.told = []string{toldOrderHeld} },
+		"P1 ":                              func(s *drillSeen) { s.repeated = 1 },
+		"P2 ":                              func(s *drillSeen) { s.accepted = 2 + restock.ReorderBudget },
+		"P4 ":                              func(s *drillSeen) { s.shipped-- },
+		"P5 ":                              func(s *drillSeen) { s.lost = []int{500} },
 	} {
 		seen := good()
 		spoil(&seen)
