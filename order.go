@@ -139,6 +139,9 @@ type Lateness struct {
 	// Others counts the factory's other orders that wait for a callback or are
 	// overdue, and OthersOverdue those that are overdue.
 	Others, OthersOverdue int64
+	// HeldReceipts counts the factory's reports about the order that wait for a
+	// person: it did call.
+	HeldReceipts int64
 }
 
 // Overdue says what to do with an order whose window ended: plan another

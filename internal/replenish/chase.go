@@ -114,6 +114,9 @@ func Overdue(l restock.Lateness, publicURL string, nextLook time.Time) restock.O
 		return restock.Overdue{WaitUntil: nextLook, Reason: f.Identifier + " has not called back in time; waiting on, as its policy says"}
 	case l.Order.State == restock.OrderOverdue:
 		return held("the time to wait for %s is over%s", f.Identifier, ask)
+	case l.HeldReceipts > 0:
+		return held("%s did call, and %d of its reports are held: approve or refuse them, see `restock receipts list --state held`",
+			f.Identifier, l.HeldReceipts)
 	case l.Away > 0:
 		return held("no callback, but nobody was here to be called for %s of the time, and it calls only once%s", l.Away.Round(time.Second), ask)
 	case f.OverduePolicy == restock.OverdueHold:

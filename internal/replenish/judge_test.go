@@ -176,6 +176,7 @@ func TestOverdueBuysNothingTwiceWhenTheCallMayHaveBeenMissed(t *testing.T) {
 		says string
 	}{
 		{"nobody was here", func(l *restock.Lateness) { l.Away = time.Minute }, "nobody was here"},
+		{"it did call, and a person has to look", func(l *restock.Lateness) { l.HeldReceipts = 1 }, "1 of its reports are held"},
 		{"its policy is to hold", func(l *restock.Lateness) { l.Factory.OverduePolicy = restock.OverdueHold }, "not called back in time"},
 		{"it never called back", func(l *restock.Lateness) { l.Factory.CalledBackAt = "" }, "never yet at " + here},
 		{"it called back elsewhere", func(l *restock.Lateness) { l.Factory.CalledBackAt = "https://old.example" }, "never yet at " + here},

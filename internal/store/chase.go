@@ -101,6 +101,10 @@ func (t *tx) windowOver(ctx context.Context, o orderRow, f restock.Factory, wind
 	if late.Others, late.OthersOverdue, err = t.others(ctx, o); err != nil {
 		return err
 	}
+	if err := t.one(ctx, `SELECT COUNT(*) FROM receipts WHERE order_id = ? AND (state = 'held' OR state = 'applied' AND held > 0)`,
+		[]any{o.ID}, &late.HeldReceipts); err != nil {
+		return err
+	}
 	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'overdue' WHERE order_id = ? AND state IN ('unknown', 'accepted')`, o.ID); err != nil {
 		return err
 	}

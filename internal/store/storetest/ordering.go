@@ -23,6 +23,7 @@ func orderingChecks() []check {
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
 		{"LeadTimesAreLearned", leadTimesLearned},
 		{"OverdueOrdersOfTheFactoryAreCounted", othersCounted},
+		{"HeldReportsOfALateOrderAreCounted", heldReportsCounted},
 		{"AWaitEndsAndIsLookedAtAgain", waitEnds},
 		{"AnOrderByHandHasASlotOfItsOwn", manualSlots},
 		{"AnOrderByHandIsMadeOncePerKey", manualOncePerKey},
@@ -315,6 +316,21 @@ func othersCounted(t *testing.T, h harness) {
 	}
 	if want := []int64{1, 0, 2, 1, 3, 2}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("others and of them overdue: %v, want %v", got, want)
+	}
+}
+
+func heldReportsCounted(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	a := s.placed("A", 10)
+	s.receive(a, 0, "unreadable")
+	s.clock.advance(windowTime)
+	var got int64
+	s.must(s.Chase(s.ctx(), a.OrderID, window, func(l restock.Lateness) restock.Overdue {
+		got = l.HeldReceipts
+		return restock.Overdue{Reason: "a person has to look"}
+	}))
+	if got != 1 {
+		t.Errorf("%d held reports, want 1", got)
 	}
 }
 
