@@ -42,8 +42,10 @@ type commands struct {
 	Products  productsCommand  `cmd:"" help:"Products and their stock."`
 	Stock     stockCommand     `cmd:"" help:"Change stock by hand: adjust, or book a stocktake."`
 	Sales     salesCommand     `cmd:"" help:"What was sold."`
-	Orders    ordersCommand    `cmd:"" help:"Replenishment orders, their attempts and why they were made."`
-	Receipts  receiptsCommand  `cmd:"" help:"What the factories reported."`
+	Orders    ordersCommand    `cmd:"" help:"Replenishment orders: their attempts, why they were made, and what a person can do."`
+	Receipts  receiptsCommand  `cmd:"" help:"What the factories reported; approve, refuse, or book goods by hand."`
+	Ordering  orderingCommand  `cmd:"" help:"Stop ordering and let it go on: pause, resume, snooze, status."`
+	Audit     auditCommand     `cmd:"" help:"What people decided, and why."`
 	Stockouts stockoutsCommand `cmd:"" help:"When there was nothing to sell, and who was turned away."`
 	Dead      deadCommand      `cmd:"" help:"The dead-letter desk: messages that could not be handled."`
 	Verify    verifyCommand    `cmd:"" help:"Hold the promises against the raw rows of the database."`

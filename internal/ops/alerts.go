@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,21 +74,27 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Tell sends the mail that operations must get now, if there is one. A repeat
-// after a crash carries the same Message-ID.
+// Tell sends the mails that operations and the buyer must get now, if there
+// are any. A mail that fails does not keep the other back. A repeat after a
+// crash carries the same Message-ID.
 func (o *Office) Tell(ctx context.Context) error {
-	digest, ok, err := o.store.BeginDigest(ctx, o.cfg.AlertGap, mailingTimeout)
+	return errors.Join(o.tell(ctx, restock.Operations), o.tell(ctx, restock.Buyer))
+}
+
+func (o *Office) tell(ctx context.Context, audience restock.Audience) error {
+	digest, ok, err := o.store.BeginDigest(ctx, audience, o.cfg.AlertGap, mailingTimeout)
 	if err != nil || !ok {
 		return err
 	}
 	if digest.Total > 0 {
-		if err := o.mail.Send(ctx, o.alert(digest)); err != nil {
+		m := o.alert(digest)
+		if err := o.mail.Send(ctx, m); err != nil {
 			if failErr := o.store.FailDigest(ctx, digest.ID); failErr != nil {
 				o.log.WarnContext(ctx, "a failed mail blocks the next try for a while", keyError, failErr)
 			}
-			return fmt.Errorf("mail to %s: %w", o.cfg.To, err)
+			return fmt.Errorf("mail to %s: %w", m.To, err)
 		}
-		o.log.WarnContext(ctx, "operations told", keyProblems, digest.Total, keyTo, o.cfg.To)
+		o.log.WarnContext(ctx, "the mail about what waits was sent", keyAudience, audience, keyProblems, digest.Total, keyTo, m.To)
 	}
 	if err := o.store.EndDigest(ctx, digest.ID); err != nil {
 		return fmt.Errorf("record the mail: %w", err)
@@ -98,15 +105,23 @@ func (o *Office) Tell(ctx context.Context) error {
 func (o *Office) alert(d restock.Digest) mail.Message {
 	var text strings.Builder
 	for _, p := range d.Problems {
-		fmt.Fprintf(&text, "* %s %s\n  %s\n  since %s\n  look: %s\n\n", title(p.Kind), p.SKU, p.Summary,
-			p.Since.In(o.cfg.Zone).Format("2006-01-02 15:04:05 MST"), look(p))
+		fmt.Fprintf(&text, "* %s %s\n  %s\n  since %s\n", title(p.Kind), p.SKU, p.Summary,
+			p.Since.In(o.cfg.Zone).Format("2006-01-02 15:04:05 MST"))
+		for _, step := range steps(p) {
+			fmt.Fprintf(&text, "  %s: %s\n", step.name, step.command)
+		}
+		text.WriteString("\n")
 	}
 	if more := d.Total - int64(len(d.Problems)); more > 0 {
 		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
 	}
 	text.WriteString("— restock\n")
+	to := d.To
+	if to == "" {
+		to = o.cfg.To
+	}
 	return mail.Message{
-		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: o.cfg.To,
+		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to,
 		Subject: subject(d), Text: text.String(), Date: d.CreatedAt, Kind: KindAlert,
 	}
 }
@@ -114,6 +129,9 @@ func (o *Office) alert(d restock.Digest) mail.Message {
 func subject(d restock.Digest) string {
 	if d.Total == 1 && len(d.Problems) == 1 {
 		return fmt.Sprintf("restock: %s %s", title(d.Problems[0].Kind), d.Problems[0].SKU)
+	}
+	if d.Audience == restock.Buyer {
+		return fmt.Sprintf("restock: %d orders await approval", d.Total)
 	}
 	return fmt.Sprintf("restock: %d problems need a look", d.Total)
 }
@@ -138,23 +156,46 @@ func title(k restock.ProblemKind) string {
 	return string(k)
 }
 
-// look is the command that shows a problem whole.
-func look(p restock.Problem) string {
+// step is a command that a person can give.
+type step struct{ name, command string }
+
+// steps are the commands that show a problem whole, and that settle it.
+func steps(p restock.Problem) []step {
+	const why = " --reason …"
+	order := "restock orders %s " + p.ID
 	switch p.Kind {
 	case restock.ProblemDeadLetter:
-		return "restock dead show " + p.ID
+		return []step{{"look", "restock dead show " + p.ID}}
 	case restock.ProblemReceiptHeld:
-		return "restock receipts show " + p.ID
+		return []step{
+			{"look", "restock receipts show " + p.ID},
+			{"approve", "restock receipts approve " + p.ID + why},
+			{"refuse", "restock receipts refuse " + p.ID + why},
+		}
 	case restock.ProblemRefusals:
-		return "restock products show " + string(p.SKU)
-	case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemAwaiting, restock.ProblemNotPlaced:
+		return []step{{"look", "restock products show " + string(p.SKU)}}
+	case restock.ProblemAwaiting:
+		return []step{
+			{"look", fmt.Sprintf(order, "show")},
+			{"approve", fmt.Sprintf(order, "approve") + why},
+			{"reject", fmt.Sprintf(order, "reject") + why},
+		}
+	case restock.ProblemOrderHeld:
+		return []step{
+			{"look", fmt.Sprintf(order, "show")},
+			{"again", fmt.Sprintf(order, "retry") + why},
+			{"wait", fmt.Sprintf(order, "wait") + " --until 24h" + why},
+			{"give up", fmt.Sprintf(order, "write-off") + why},
+		}
+	case restock.ProblemOrderLate, restock.ProblemNotPlaced:
 	}
-	return "restock orders show " + p.ID
+	return []step{{"look", fmt.Sprintf(order, "show")}}
 }
 
 // The keys of the facts in log lines.
 const (
 	keyError    = "error"
+	keyAudience = "audience"
 	keyProblems = "problems"
 	keyTo       = "to"
 )

@@ -18,7 +18,7 @@ import (
 const (
 	actionBytesMax  = 64 << 10
 	catalogBytesMax = 16 << 20
-	reasonBytesMax  = 1000
+	reasonBytesMax  = restock.ReasonBytesMax
 )
 
 // api is the operator's API under /v1.
@@ -45,6 +45,9 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("GET /v1/reservations", list(a, a.store.Reservations))
 	mux.HandleFunc("GET /v1/adjustments", list(a, a.store.Adjustments))
 	mux.HandleFunc("POST /v1/adjustments", a.adjust)
+	a.orderRoutes(mux)
+	a.receiptRoutes(mux)
+	a.switchRoutes(mux)
 	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
 	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
 	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)

@@ -19,6 +19,9 @@ import (
 
 // Store is what operators read and do.
 type Store interface {
+	OrderActs
+	ReceiptActs
+	Switch
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
 	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
@@ -42,8 +45,8 @@ type Store interface {
 	// ApplyCatalog and ExportCatalog change and show what is sold.
 	ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error)
 	ExportCatalog(ctx context.Context) (restock.Catalog, error)
-	// BeginDigest, EndDigest and FailDigest frame one mail to operations.
-	BeginDigest(ctx context.Context, gap, mailing time.Duration) (restock.Digest, bool, error)
+	// BeginDigest, EndDigest and FailDigest frame one mail to an audience.
+	BeginDigest(ctx context.Context, audience restock.Audience, gap, mailing time.Duration) (restock.Digest, bool, error)
 	EndDigest(ctx context.Context, id restock.DigestID) error
 	FailDigest(ctx context.Context, id restock.DigestID) error
 }
@@ -70,6 +73,9 @@ const (
 // Config adjusts the operator's side.
 type Config struct {
 	Logger *slog.Logger
+	// Orderer is the room that orders. Without one its routes answer that this
+	// process does not order.
+	Orderer Orderer
 	// Token is what the operator's requests must carry. An empty one refuses all.
 	Token string
 	// TokenHint says in a refusal where the token is to be found.

@@ -11,7 +11,7 @@ import (
 // than the attempt's quantity is applied without a person.
 func Judge(e restock.Evidence) restock.Verdict {
 	a, c := e.Attempt, e.Callback
-	missing := a.Quantity - a.Received
+	missing := max(0, a.Quantity-a.Received) // a person may have approved more
 	verdict := func(state restock.ReceiptState, apply, hold int64, format string, args ...any) restock.Verdict {
 		return restock.Verdict{State: state, Apply: apply, Hold: hold, Late: late(e), Reason: fmt.Sprintf(format, args...)}
 	}

@@ -41,7 +41,8 @@ func (s *Store) PlanByHand(ctx context.Context, m restock.ManualOrder, key resto
 			if err != nil || !decision.Order {
 				return [16]byte{}, err
 			}
-			return decision.ID, nil
+			return decision.ID, tx.audit(ctx, restock.Act{By: m.By, Reason: m.Reason}, "order.create", decision.OrderID.String(), id,
+				fmt.Sprintf("%d pieces", decision.Quantity))
 		}, func(made [16]byte) error {
 			return tx.one(ctx, `SELECT `+decisionColumns+` FROM decisions d JOIN products p ON p.id = d.product_id WHERE d.id = ?`,
 				[]any{made[:]}, decisionFields(&decision)...)

@@ -26,12 +26,14 @@ func digestChecks() []check {
 		{"AMailListsOnlySoMany", digestCut},
 		{"OnlyOneOfManySendsIt", digestOneSender},
 		{"NothingToTellIsNoMail", digestNothing},
+		{"OrdersThatAwaitApprovalAreTheBuyers", digestBuyer},
+		{"WhatWaitsForAPersonIsToldEveryDay", digestDaily},
 	}
 }
 
 func (s *shop) digest(want bool) restock.Digest {
 	s.t.Helper()
-	d, ok, err := s.BeginDigest(s.ctx(), gap, mailing)
+	d, ok, err := s.BeginDigest(s.ctx(), restock.Operations, gap, mailing)
 	s.must(err)
 	if ok != want {
 		s.t.Fatalf("a mail to operations: %t, want %t: %+v", ok, want, d)
@@ -75,7 +77,7 @@ func digestGroups(t *testing.T, h harness) {
 	if d.Total != 20 || len(d.Problems) != 20 {
 		t.Errorf("%d problems of %d, want 20", len(d.Problems), d.Total)
 	}
-	s.clock.advance(24 * time.Hour)
+	s.clock.advance(restock.ToldAgainAfter - time.Millisecond)
 	s.told(false)
 }
 
@@ -247,7 +249,7 @@ func digestOneSender(t *testing.T, h harness) {
 	var mu sync.Mutex
 	begun := 0
 	atOnce(20, func(int) {
-		_, ok, err := s.BeginDigest(s.ctx(), gap, mailing)
+		_, ok, err := s.BeginDigest(s.ctx(), restock.Operations, gap, mailing)
 		if err != nil {
 			t.Error(err)
 		}
@@ -268,4 +270,66 @@ func digestNothing(t *testing.T, h harness) {
 	s.receive(s.placed("A", 10), 10, "ten")
 	s.told(false)
 	s.wantCount(`SELECT COUNT(*) FROM digests`, 0)
+}
+
+// toldBuyer is told for the buyer.
+func (s *shop) toldBuyer(want bool) restock.Digest {
+	s.t.Helper()
+	d, ok, err := s.BeginDigest(s.ctx(), restock.Buyer, gap, mailing)
+	s.must(err)
+	if ok != want {
+		s.t.Fatalf("a mail to the buyer: %t, want %t: %+v", ok, want, d)
+	}
+	if want {
+		s.must(s.EndDigest(s.ctx(), d.ID))
+	}
+	return d
+}
+
+func digestBuyer(t *testing.T, h harness) {
+	c := catalogue(ordered("A", 0, 0, 10))
+	c.BuyerEmail = "buyer@donut.example"
+	s := h.shop(t, c)
+	id := s.awaiting("A", 10)
+	s.told(false)
+	d := s.toldBuyer(true)
+	if d.To != c.BuyerEmail || d.Audience != restock.Buyer || d.Total != 1 || d.Problems[0].ID != id.String() ||
+		d.Problems[0].Summary != "10 × Donut A for 70000 KRW, because it asks" {
+		t.Errorf("the buyer is told %+v", d)
+	}
+	s.problem(1)
+	if d := s.told(true); d.To != "" || d.Total != 1 || d.Problems[0].Kind != restock.ProblemReceiptHeld {
+		t.Errorf("operations are told %+v", d)
+	}
+	s.clock.advance(restock.ToldAgainAfter)
+	again := s.toldBuyer(true)
+	if again.ID == d.ID || again.Total != 1 || !again.Problems[0].Since.Equal(d.Problems[0].Since) {
+		t.Errorf("the next day %+v", again)
+	}
+	_, err := s.ApproveOrder(s.ctx(), id, by("yes"))
+	s.must(err)
+	s.clock.advance(restock.ToldAgainAfter)
+	s.toldBuyer(false)
+}
+
+func digestDaily(t *testing.T, h harness) {
+	s, a := h.sending(t)
+	s.settle(a, restock.AttemptRejected)
+	s.problem(1)
+	first := s.told(true)
+	for range 3 {
+		s.clock.advance(restock.ToldAgainAfter - time.Millisecond)
+		s.told(false)
+		s.clock.advance(time.Millisecond)
+		d := s.told(true)
+		if diff := cmp.Diff(first.Problems, d.Problems); diff != "" || d.ID == first.ID {
+			t.Errorf("told again (-first +again):\n%s", diff)
+		}
+	}
+	_, err := s.WriteOffOrder(s.ctx(), a.OrderID, by("no"))
+	s.must(err)
+	s.clock.advance(restock.ToldAgainAfter)
+	if d := s.told(true); d.Total != 1 || d.Problems[0].Kind != restock.ProblemReceiptHeld {
+		t.Errorf("told of %+v, want only what still waits", d.Problems)
+	}
 }

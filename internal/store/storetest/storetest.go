@@ -58,6 +58,10 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"Chase", chaseChecks()},
 		{"Receive", receiveChecks()},
 		{"Ordering", orderingChecks()},
+		{"PeopleOrder", peopleOrderChecks()},
+		{"PeopleReceipt", peopleReceiptChecks()},
+		{"Switch", switchChecks()},
+		{"Reconcile", reconcileChecks()},
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
 		{"Catalog", catalogChecks()},
@@ -401,7 +405,7 @@ func (s *shop) receive(a restock.Attempt, count int64, body string) restock.Rece
 // upToMissing is a simple judge: a repeat is never applied, and no more than
 // what is missing.
 func upToMissing(e restock.Evidence) restock.Verdict {
-	missing := e.Attempt.Quantity - e.Attempt.Received
+	missing := max(0, e.Attempt.Quantity-e.Attempt.Received)
 	late := e.Attempt.State == restock.AttemptOverdue || !e.Order.Open()
 	switch {
 	case e.Seen && missing == 0:
