@@ -31,11 +31,14 @@ func pauseAll(t *testing.T, h harness) {
 			t.Errorf("paused because %q, want %q", got, reason)
 		}
 	}
+	s.order("A", 10)
+	s.wantNoClaim()
 	s.must(s.ResumeOrdering(s.ctx(), "", by("money came")))
 	s.must(s.ResumeOrdering(s.ctx(), "", by("so it did")))
 	if got := s.paused(); got != "" {
 		t.Errorf("paused because %q, want that it goes on", got)
 	}
+	s.claim()
 	s.wantAudit("ordering.resume  by kim: so it did", "ordering.resume  by kim: money came",
 		"ordering.pause  by kim: still no money", "ordering.pause  by kim: no money")
 }
@@ -49,7 +52,10 @@ func pauseFactory(t *testing.T, h harness) {
 	if got := s.paused(); got != "" {
 		t.Errorf("all ordering is paused because %q", got)
 	}
+	s.order("A", 10)
+	s.wantNoClaim()
 	s.must(s.ResumeOrdering(s.ctx(), factoryID, by("they moved")))
+	s.claim()
 	s.wantCount(`SELECT COUNT(*) FROM factories WHERE paused = ''`, 1)
 	s.wantAudit("ordering.resume  by kim: they moved", "ordering.pause  by kim: they move")
 }
