@@ -1,8 +1,6 @@
 package restock
 
-import (
-	"time"
-)
+import "time"
 
 // The limits of what people do to orders.
 const (
@@ -12,8 +10,6 @@ const (
 	// WaitMax is how long an order may be told to wait, and SnoozeMax a product.
 	WaitMax   = 90 * 24 * time.Hour
 	SnoozeMax = 366 * 24 * time.Hour
-	// DefaultSnooze keeps a person's "no" from being undone in the same second.
-	DefaultSnooze = 24 * time.Hour
 	// ReconcileRowsMax bounds the rows of one reconciliation.
 	ReconcileRowsMax = 10_000
 )
@@ -63,6 +59,8 @@ type ReconcileRow struct {
 	OrderID OrderID         `json:"order_id"`
 	Attempt int             `json:"attempt"`
 	Status  ReconcileStatus `json:"status"`
+	// Problem says why the row cannot be read, if so.
+	Problem string `json:"-"`
 }
 
 // ReconcileLine is what came of a row.

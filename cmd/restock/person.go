@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/user"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,8 +45,7 @@ type moment string
 func (m moment) time(now time.Time) (time.Time, error) {
 	text := string(m)
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n int
-		if _, err := fmt.Sscanf(days+" ", "%d ", &n); err == nil && fmt.Sprint(n) == days && n > 0 {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 {
 			return now.AddDate(0, 0, n), nil
 		}
 	}

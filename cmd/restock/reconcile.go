@@ -23,6 +23,7 @@ type ordersReconcileCommand struct {
 // Help is shown by restock orders reconcile --help.
 func (ordersReconcileCommand) Help() string {
 	return `The file has a line for each attempt, and begins with the names of its columns:
+order_id, attempt and status, or callback_url and status. Others are passed over.
   order_id,attempt,status
   01a2…,1,accepted
   01a3…,1,absent
@@ -45,13 +46,13 @@ func (o *ordersReconcileCommand) Run(c *console) error {
 		return printJSON(c, done)
 	}
 	for _, l := range done.Lines {
-		c.printf("%s attempt %d: %s\n", l.OrderID, l.Attempt, printable(l.Result))
+		c.printf("row %d: %s attempt %d: %s\n", l.Line, orDefault(l.OrderID.String(), "no order"), l.Attempt, printable(l.Result))
 	}
 	c.printf("%d accepted, %d absent, %d unchanged\n", done.Accepted, done.Absent, done.Unchanged)
 	return nil
 }
 
-func (o *ordersReconcileCommand) read() ([]restock.ReconcileRow, error) {
+func (o *ordersReconcileCommand) read() ([]ops.ReconciliationRow, error) {
 	if o.File == "-" {
 		return readReconciliation(os.Stdin)
 	}
@@ -64,21 +65,19 @@ func (o *ordersReconcileCommand) read() ([]restock.ReconcileRow, error) {
 }
 
 // readReconciliation reads a file of rows, whatever the order of its columns.
-func readReconciliation(r io.Reader) ([]restock.ReconcileRow, error) {
+func readReconciliation(r io.Reader) ([]ops.ReconciliationRow, error) {
 	reader := csv.NewReader(r)
 	reader.TrimLeadingSpace = true
 	head, err := reader.Read()
 	if err != nil {
-		return nil, fmt.Errorf("the first line must be order_id,attempt,status: %w", err)
+		return nil, fmt.Errorf("the first line must name the columns: %w", err)
 	}
 	head[0] = strings.TrimPrefix(head[0], "\ufeff") // spreadsheets begin with a mark
-	var at [3]int
-	for i, name := range []string{"order_id", "attempt", "status"} {
-		if at[i] = slices.Index(head, name); at[i] < 0 {
-			return nil, fmt.Errorf("the first line must be order_id,attempt,status, and %s is missing", name)
-		}
+	columns, err := reconcileColumns(head)
+	if err != nil {
+		return nil, err
 	}
-	var rows []restock.ReconcileRow
+	var rows []ops.ReconciliationRow
 	for {
 		cells, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -91,7 +90,7 @@ func readReconciliation(r io.Reader) ([]restock.ReconcileRow, error) {
 			return nil, fmt.Errorf("it has more than %d lines; split it", restock.ReconcileRowsMax)
 		}
 		line, _ := reader.FieldPos(0)
-		row, err := reconcileRow(cells[at[0]], cells[at[1]], cells[at[2]])
+		row, err := columns.row(cells)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
@@ -99,17 +98,33 @@ func readReconciliation(r io.Reader) ([]restock.ReconcileRow, error) {
 	}
 }
 
-func reconcileRow(order, attempt, status string) (restock.ReconcileRow, error) {
-	row := restock.ReconcileRow{Status: restock.ReconcileStatus(status)}
+// columnsOf says where the columns of a file are; -1 is nowhere.
+type columnsOf struct{ order, attempt, callback, status int }
+
+func reconcileColumns(head []string) (columnsOf, error) {
+	at := func(name string) int { return slices.Index(head, name) }
+	c := columnsOf{at("order_id"), at("attempt"), at("callback_url"), at("status")}
+	if c.status < 0 || (c.callback < 0 && (c.order < 0 || c.attempt < 0)) {
+		return c, errors.New("the first line must name the columns: order_id,attempt,status or callback_url,status")
+	}
+	return c, nil
+}
+
+func (c columnsOf) row(cells []string) (ops.ReconciliationRow, error) {
+	row := ops.ReconciliationRow{ReconcileRow: restock.ReconcileRow{Status: restock.ReconcileStatus(cells[c.status])}}
+	if row.Status != restock.ReconcileAccepted && row.Status != restock.ReconcileAbsent {
+		return row, fmt.Errorf("status %q must be accepted or absent", row.Status)
+	}
+	if c.callback >= 0 {
+		row.CallbackURL = cells[c.callback]
+		return row, nil
+	}
 	var err error
-	if row.OrderID, err = restock.ParseID[restock.Order](order); err != nil {
+	if row.OrderID, err = restock.ParseID[restock.Order](cells[c.order]); err != nil {
 		return row, err
 	}
-	if row.Attempt, err = strconv.Atoi(attempt); err != nil {
-		return row, fmt.Errorf("attempt %q is no number", attempt)
-	}
-	if row.Status != restock.ReconcileAccepted && row.Status != restock.ReconcileAbsent {
-		return row, fmt.Errorf("status %q must be accepted or absent", status)
+	if row.Attempt, err = strconv.Atoi(cells[c.attempt]); err != nil {
+		return row, fmt.Errorf("attempt %q is no number", cells[c.attempt])
 	}
 	return row, nil
 }

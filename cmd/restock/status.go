@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/restock/restock"
 	"github.com/restock/restock/internal/ops"
 )
 
@@ -33,6 +34,9 @@ func (s *statusCommand) Run(c *console) error {
 func printStatus(c *console, status ops.StatusReport) {
 	c.printf("restock %s: %d products, %d out of stock, %d low\n", status.Version, status.Products, status.OutOfStock, status.Low)
 	c.printf("orders open: %s · receipts held: %d · ad holds: %s\n", counts(status.Orders), status.ReceiptsHeld, counts(status.AdHolds))
+	if status.OrderingPaused != "" {
+		printSwitch(c, restock.OrderingSwitch{Paused: status.OrderingPaused})
+	}
 	if status.Mail != "" {
 		c.printf("mail: %s\n", status.Mail)
 	}

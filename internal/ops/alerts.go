@@ -23,6 +23,14 @@ const (
 	purgeSlice    = 500
 )
 
+// Digests is what is to be told. BeginDigest, EndDigest and FailDigest frame
+// one mail to an audience.
+type Digests interface {
+	BeginDigest(ctx context.Context, audience restock.Audience, gap, mailing time.Duration) (restock.Digest, bool, error)
+	EndDigest(ctx context.Context, id restock.DigestID) error
+	FailDigest(ctx context.Context, id restock.DigestID) error
+}
+
 // RunAlerts tells operations of problems until ctx ends.
 func (o *Office) RunAlerts(ctx context.Context) error {
 	for {

@@ -125,8 +125,10 @@ func (a *api) receipt(ctx context.Context, id restock.ReceiptID) (receiptWithBod
 // StatusReport is what GET /v1/status answers.
 type StatusReport struct {
 	restock.Status
-	Queues []queue.Stats `json:"queues"`
-	Mail   string        `json:"mail,omitempty"`
+	// OrderingPaused is why no order is placed; "" while they are.
+	OrderingPaused string        `json:"ordering_paused,omitempty"`
+	Queues         []queue.Stats `json:"queues"`
+	Mail           string        `json:"mail,omitempty"`
 	// PublicURL is where buyers and factories reach us.
 	PublicURL string `json:"public_url"`
 	Version   string `json:"version"`
@@ -136,6 +138,11 @@ type StatusReport struct {
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
 	status, err := a.store.Status(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	ordering, err := a.store.OrderingSwitch(r.Context())
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -152,7 +159,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		queues = []queue.Stats{}
 	}
 	web.WriteJSON(w, http.StatusOK, StatusReport{
-		Status: status, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
+		Status: status, OrderingPaused: ordering.Paused, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
 		CallbacksRefused: a.cfg.CallbacksRefused(),
 	})
 }

@@ -22,6 +22,7 @@ type Store interface {
 	OrderActs
 	ReceiptActs
 	Switch
+	Digests
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
 	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
@@ -45,10 +46,6 @@ type Store interface {
 	// ApplyCatalog and ExportCatalog change and show what is sold.
 	ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error)
 	ExportCatalog(ctx context.Context) (restock.Catalog, error)
-	// BeginDigest, EndDigest and FailDigest frame one mail to an audience.
-	BeginDigest(ctx context.Context, audience restock.Audience, gap, mailing time.Duration) (restock.Digest, bool, error)
-	EndDigest(ctx context.Context, id restock.DigestID) error
-	FailDigest(ctx context.Context, id restock.DigestID) error
 }
 
 // DeadLetters is the dead-letter desk of a queue engine.

@@ -11,7 +11,7 @@ import (
 )
 
 // reconciliationBytesMax bounds a reconciliation of restock.ReconcileRowsMax rows.
-const reconciliationBytesMax = 4 << 20
+const reconciliationBytesMax = 8 << 20
 
 // Switch is how people stop ordering and let it go on.
 type Switch interface {

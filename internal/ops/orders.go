@@ -17,6 +17,8 @@ type Orderer interface {
 	Preview(ctx context.Context, q restock.ListQuery) ([]restock.PlannedOrder, string, error)
 	// Window is how long a factory has to call back.
 	Window(f restock.Factory) time.Duration
+	// AttemptAt tells whose callback address this is, if it is one of ours.
+	AttemptAt(callbackURL string) (restock.OrderID, int, bool)
 }
 
 // OrderActs is what people do to orders.
@@ -77,8 +79,30 @@ type OrderActBody struct {
 type ReconciliationBody struct {
 	ActBody
 
-	Factory string                 `json:"factory"`
-	Rows    []restock.ReconcileRow `json:"rows"`
+	Factory string              `json:"factory"`
+	Rows    []ReconciliationRow `json:"rows"`
+}
+
+// ReconciliationRow names an attempt, or the address at which the factory was
+// to report it.
+type ReconciliationRow struct {
+	restock.ReconcileRow
+
+	CallbackURL string `json:"callback_url,omitempty"`
+}
+
+// read gives the row with the attempt that it names.
+func (r ReconciliationRow) read(orderer Orderer) restock.ReconcileRow {
+	row := r.ReconcileRow
+	if r.CallbackURL == "" {
+		return row
+	}
+	order, attempt, ok := orderer.AttemptAt(r.CallbackURL)
+	if !ok {
+		return restock.ReconcileRow{Status: row.Status, Problem: "its callback address is none of ours"}
+	}
+	row.OrderID, row.Attempt = order, attempt
+	return row
 }
 
 func (a *api) orderRoutes(mux *http.ServeMux) {
@@ -186,7 +210,11 @@ func (a *api) reconcile(w http.ResponseWriter, r *http.Request, orderer Orderer)
 		a.fail(w, r, err)
 		return
 	}
-	result, err := a.store.Reconcile(r.Context(), body.Factory, body.Rows, orderer.Window, act)
+	rows := make([]restock.ReconcileRow, len(body.Rows))
+	for i, row := range body.Rows {
+		rows[i] = row.read(orderer)
+	}
+	result, err := a.store.Reconcile(r.Context(), body.Factory, rows, orderer.Window, act)
 	if err != nil {
 		a.fail(w, r, err)
 		return

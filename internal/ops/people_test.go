@@ -33,6 +33,10 @@ func (*kitchen) Preview(context.Context, restock.ListQuery) ([]restock.PlannedOr
 	return []restock.PlannedOrder{{Decision: restock.Decision{SKU: "CP-1", Quantity: 10}, Cost: 70, Currency: "KRW"}}, "next", nil
 }
 
+func (*kitchen) AttemptAt(callbackURL string) (restock.OrderID, int, bool) {
+	return restock.OrderID{7}, 3, callbackURL == "ours"
+}
+
 func (*kitchen) Window(restock.Factory) time.Duration { return time.Hour }
 
 // staffed is a desk whose office can order too.
@@ -240,6 +244,13 @@ func TestAReconciliationIsAnsweredLineByLine(t *testing.T) {
 	w := d.do(http.MethodPost, "/v1/reconciliations", body)
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"unchanged":1`) || !strings.Contains(w.Body.String(), "the attempt is rejected") {
 		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+	w = d.do(http.MethodPost, "/v1/reconciliations", `{"reason":"x","factory":"FF-1","rows":[
+		{"callback_url":"ours","status":"absent"},{"callback_url":"a stranger's","status":"absent"}]}`)
+	for _, want := range []string{`"attempt":3,"status":"absent","line":1,"changed":false,"result":"there is no such attempt"`, "is none of ours"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("answered %d %s, want %s", w.Code, w.Body, want)
+		}
 	}
 	d.wantProblem(d.do(http.MethodPost, "/v1/reconciliations", `{"reason":"x","factory":"FF-1","rows":[]}`), http.StatusBadRequest, restock.CodeInvalid)
 }

@@ -122,7 +122,7 @@ func (s *Store) WaitOrder(ctx context.Context, id restock.OrderID, until time.Ti
 		if o.State != restock.OrderHeld && o.State != restock.OrderOverdue {
 			return wrongState(o, "told to wait")
 		}
-		if err := tx.must(ctx, `UPDATE replenishment_orders SET state = 'overdue', due_at = ?, expected_at = ?, held_reason = '', told_in = NULL
+		if err := tx.must(ctx, `UPDATE replenishment_orders SET state = 'overdue', due_at = ?, expected_at = ?, held_reason = '', told_in = id
 			WHERE id = ? AND state = ?`, micros(until), micros(until), id, string(o.State)); err != nil {
 			return err
 		}
@@ -153,8 +153,7 @@ func (t *tx) replan(ctx context.Context, o orderRow) error {
 }
 
 // closeByHand closes an order short. Its product no longer expects the rest,
-// and may be low because of that. A person did it, so nobody has to be told of
-// it: told_in is the order itself, which is no digest.
+// and may be low because of that.
 func (t *tx) closeByHand(ctx context.Context, p restock.Product, o orderRow, why string) error {
 	if err := t.must(ctx, `UPDATE replenishment_orders SET state = 'closed_short', slot = NULL, outstanding = 0, closed_at = ?,
 		held_reason = ?, told_in = id WHERE id = ? AND state = ?`, micros(t.now), why, o.ID, string(o.State)); err != nil {

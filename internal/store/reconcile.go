@@ -65,7 +65,10 @@ func reconcileParts(rows []restock.ReconcileRow) [][]restock.ReconcileLine {
 	seen := map[attempt]bool{}
 	lines := make([]restock.ReconcileLine, len(rows))
 	for i, row := range rows {
-		lines[i] = restock.ReconcileLine{ReconcileRow: row, Line: i + 1}
+		lines[i] = restock.ReconcileLine{ReconcileRow: row, Line: i + 1, Result: row.Problem}
+		if row.Problem != "" {
+			continue
+		}
 		if seen[attempt{row.OrderID, row.Attempt}] {
 			lines[i].Result = "the attempt stood in an earlier line"
 		}

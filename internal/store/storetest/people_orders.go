@@ -202,12 +202,19 @@ func waitOrder(t *testing.T, h harness) {
 		t.Errorf("waiting %+v", o)
 	}
 	s.wantNoClaim()
+	s.told(false) // the person knows
 	later := until.Add(time.Hour)
 	o, err = s.WaitOrder(s.ctx(), a.OrderID, later, by("a slow lorry"))
 	s.must(err)
 	if !o.DueAt.Equal(later) {
 		t.Errorf("due at %v, want %v", o.DueAt, later)
 	}
+	s.clock.advance(2 * time.Hour)
+	s.sweep()
+	if o := s.orderOf(a); o.State != restock.OrderHeld {
+		t.Errorf("after its wait the order is %s, want held", o.State)
+	}
+	s.told(true)
 	s.wantStock("A", 0, 10)
 	s.receive(a, 10, "ten")
 	s.wantStock("A", 10, 0)
