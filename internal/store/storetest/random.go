@@ -27,7 +27,8 @@ func randomActs(t *testing.T, h harness) {
 		m.rt = rt
 		rt.Repeat(map[string]func(*rapid.T){
 			"buy": m.buy, "plan": m.plan, "claim": m.claim, "settle": m.settle, "receive": m.receive,
-			"pass time": m.passTime, "change policy": m.changePolicy, "": m.compare,
+			"pass time": m.passTime, "change policy": m.changePolicy, "decide": m.decide, "book by hand": m.bookByHand,
+			"settle a receipt": m.settleReceipt, "": m.compare,
 		})
 	})
 }
@@ -66,6 +67,7 @@ type modelOrder struct {
 	quantity, received int64
 	state              restock.OrderState
 	due                time.Time
+	budget             int
 	attempts           []*modelAttempt
 }
 
@@ -198,7 +200,7 @@ func (m *model) plan(rt *rapid.T) {
 	}
 	m.act(sku, func() bool {
 		m.orders = append(m.orders, &modelOrder{
-			id: d.OrderID, sku: sku, quantity: quantity, state: restock.OrderPlanned, due: m.clock.now(),
+			id: d.OrderID, sku: sku, quantity: quantity, state: restock.OrderPlanned, due: m.clock.now(), budget: restock.ReorderBudget,
 		})
 		return false
 	})
@@ -298,7 +300,7 @@ func (m *model) receive(rt *rapid.T) {
 	o, a := m.attempt(rt)
 	count := rapid.Int64Range(0, a.Quantity+1).Draw(rt, "count")
 	body := fmt.Sprint("body ", rapid.IntRange(0, 4).Draw(rt, "body"))
-	missing := a.Quantity - a.Received
+	missing := max(0, a.Quantity-a.Received)
 	var apply int64
 	want := restock.ReceiptHeld
 	switch {
@@ -339,7 +341,7 @@ func (m *model) book(o *modelOrder, a *modelAttempt, n int64) bool {
 	a.Received += n
 	o.received += n
 	m.proveAcceptance(a)
-	if a.Received == a.Quantity {
+	if a.Received >= a.Quantity {
 		a.State = restock.AttemptReceived
 	}
 	switch {
@@ -391,7 +393,7 @@ func (m *model) passTime(rt *rapid.T) {
 // due reports whether the time of an order is over.
 func (m *model) due(o *modelOrder) bool {
 	switch o.state {
-	case restock.OrderSending, restock.OrderUnknown, restock.OrderAccepted, restock.OrderPartlyReceived:
+	case restock.OrderSending, restock.OrderUnknown, restock.OrderAccepted, restock.OrderOverdue, restock.OrderPartlyReceived:
 		return !o.due.After(m.clock.now())
 	default:
 		return false
@@ -416,12 +418,6 @@ func (m *model) over(o *modelOrder) bool {
 	if !m.due(o) {
 		return false
 	}
-	accepted := 0
-	for _, a := range o.attempts {
-		if a.State != restock.AttemptRejected && a.State != restock.AttemptNotSent {
-			accepted++
-		}
-	}
 	switch o.state {
 	case restock.OrderSending:
 		o.state, o.due = restock.OrderUnknown, m.clock.now().Add(windowTime)
@@ -435,7 +431,7 @@ func (m *model) over(o *modelOrder) bool {
 			}
 		}
 		o.state = restock.OrderHeld
-		if accepted <= restock.ReorderBudget {
+		if o.accepted() <= o.budget {
 			o.state, o.due = restock.OrderPlanned, m.clock.now()
 		}
 	}
