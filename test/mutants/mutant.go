@@ -117,7 +117,7 @@ func (m mutant) check() error {
 // promises gives the promises that a failing test names, in their order: a
 // line of its output begins with one, after the place in the source.
 func promises(output string) []string {
-	complaint := regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: ([A-Z]\d+) `)
+	complaint := regexp.MustCompile(`(?m)^\s+\w+\.go:\d+: ([A-Z]\d+) `)
 	var named []string
 	for _, match := range complaint.FindAllStringSubmatch(output, -1) {
 		if !slices.Contains(named, match[1]) {
