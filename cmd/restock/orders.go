@@ -219,7 +219,7 @@ func (o *ordersApproveCommand) Run(c *console) error {
 
 type ordersRejectCommand struct {
 	orderAct `embed:""`
-	Snooze   moment `default:"24h" help:"Order nothing of the product by itself until then; 0 to let it be ordered again at once."`
+	Snooze   moment `placeholder:"WHEN" help:"Order nothing of the product by itself until then; 24h when left out, unless the order was made by hand. 0 is not at all."`
 }
 
 // Help is shown by restock orders reject --help.
@@ -230,23 +230,43 @@ func (ordersRejectCommand) Help() string {
 }
 
 func (o *ordersRejectCommand) Run(c *console) error {
-	var body ops.OrderActBody
-	if o.Snooze != "0" {
-		var err error
-		if body.SnoozeUntil, err = o.Snooze.time(time.Now()); err != nil {
-			return fmt.Errorf("--snooze: %w", err)
-		}
+	until, err := o.until(c)
+	if err != nil {
+		return err
 	}
-	order, err := o.do(c, "reject", body)
+	order, err := o.do(c, "reject", ops.OrderActBody{SnoozeUntil: until})
 	if err != nil || o.JSON {
 		return err
 	}
-	if body.SnoozeUntil.IsZero() {
-		c.printf("it may be ordered again at once; to prevent that: restock ordering snooze %s --until 24h --reason …\n", order.SKU)
+	if until.IsZero() {
+		c.printf("a product that is low is ordered again; to prevent that: restock ordering snooze %s --until 24h --reason …\n", order.SKU)
 		return nil
 	}
-	c.printf("nothing is ordered of it until %s; to end that: restock ordering snooze %s --wake --reason …\n", when(body.SnoozeUntil), order.SKU)
+	c.printf("nothing is ordered of it until %s; to end that: restock ordering snooze %s --wake --reason …\n", when(until), order.SKU)
 	return nil
+}
+
+// until is how long the product is snoozed; zero is not at all.
+func (o *ordersRejectCommand) until(c *console) (time.Time, error) {
+	const byItself moment = "24h"
+	snooze := o.Snooze
+	if snooze == "" {
+		var order restock.Order
+		if err := o.get(c, ordersPath+"/"+url.PathEscape(o.ID), nil, &order); err != nil {
+			return time.Time{}, err
+		}
+		if snooze = byItself; order.Cause == restock.CauseManual {
+			snooze = "0"
+		}
+	}
+	if snooze == "0" {
+		return time.Time{}, nil
+	}
+	until, err := snooze.time(time.Now())
+	if err != nil {
+		return until, fmt.Errorf("--snooze: %w", err)
+	}
+	return until, nil
 }
 
 type ordersRetryCommand struct {
