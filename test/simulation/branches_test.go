@@ -49,6 +49,7 @@ const (
 	duplicateOfComplete  branch = "receipt: duplicate of a complete attempt"
 	seenAndMissing       branch = "receipt: seen before, and pieces are missing: held"
 	repeatCounted        branch = "receipt: counted on the first repeat"
+	repeatApplied        branch = "receipt: a repeat applied, as the factory is set"
 	heldMismatch         branch = "receipt: held as mismatch"
 	heldUnreadable       branch = "receipt: held as unreadable"
 	heldExcess           branch = "receipt: held, all came before"

@@ -39,10 +39,11 @@ func newMaker(w *world, i int) *maker {
 	}}
 }
 
-// changeMood lets the makers become better or worse.
+// changeMood lets a factory have a bad time.
 func (w *world) changeMood() {
 	m := pick(w, w.makers)
-	m.mood = []mood{fine, fine, fine, down, sick, busy}[w.rng.IntN(6)]
+	m.mood = pick(w, []mood{down, sick, busy})
+	w.after(w.about(time.Minute), func() { m.mood = fine })
 }
 
 // call is one attempt on the wire.

@@ -127,8 +127,9 @@ func (w *world) lookAtReceipts() {
 			w.broken("P5", o, "attempt %d has a receipt of a body that nobody sent", number)
 			return
 		}
-		if n+repeats != s.times || n > 2 {
-			w.broken("P5", o, "a body came %d times for attempt %d; there are %d rows, which count %d more", s.times, number, n, repeats)
+		if n+repeats != s.times || n != s.rows {
+			w.broken("P5", o, "a body came %d times for attempt %d, for %d rows; there are %d, which count %d more",
+				s.times, number, s.rows, n, repeats)
 		}
 	}
 	w.must(found.Err())

@@ -57,8 +57,8 @@ type attempt struct {
 // sighting is a body that came for an attempt.
 type sighting struct {
 	times int
-	first bool // of the repeats was answered
-	again answer
+	rows  int // of the receipts; the last counts what is counted only
+	last  answer
 }
 
 // answer is what a factory is told.
@@ -243,23 +243,27 @@ func hashOf(body string) [32]byte {
 
 // judge follows the table of ORDERING.md, from what the model knows.
 func (a *attempt) judge(r report) answer {
-	missing := a.quantity - a.applied
 	s := a.seen[hashOf(r.body)]
 	if s == nil {
 		s = &sighting{}
 		a.seen[hashOf(r.body)] = s
 	}
 	s.times++
+	verdict := a.verdict(r, s.times > 1)
+	if s.rows > 1 && s.last.Result != "applied" && verdict.Applied == 0 {
+		return s.last // it is counted, and answered alike
+	}
+	s.rows++
+	s.last = verdict
+	return verdict
+}
+
+func (a *attempt) verdict(r report, seen bool) answer {
+	missing := a.quantity - a.applied
 	switch {
-	case s.times > 2:
-		return s.again
-	case s.times == 2 && missing == 0:
-		s.again = answer{Result: "duplicate"}
-		return s.again
-	case s.times == 2:
-		s.again = answer{Result: "held", Held: r.count}
-		return s.again
-	case r.mismatch, r.count <= 0, missing == 0:
+	case seen && missing == 0:
+		return answer{Result: "duplicate"}
+	case seen && !a.order.item.appliesRepeats, r.mismatch, r.count <= 0, missing == 0:
 		return answer{Result: "held", Held: r.count}
 	case r.count > missing:
 		return answer{Result: "applied", Applied: missing, Held: r.count - missing}
@@ -272,12 +276,14 @@ func (a *attempt) judge(r report) answer {
 func (w *world) tellApart(r report, a *attempt, got answer) {
 	s, o := a.seen[hashOf(r.body)], a.order
 	switch {
-	case s.times > 2:
+	case s.times > s.rows:
 		w.tally.count(repeatCounted)
-	case s.times == 2 && got.Result == "duplicate":
+	case s.times > 1 && got.Result == "duplicate":
 		w.tally.count(duplicateOfComplete)
-	case s.times == 2:
+	case s.times > 1 && got.Result == "held":
 		w.tally.count(seenAndMissing)
+	case s.times > 1:
+		w.tally.count(repeatApplied)
 	case r.mismatch:
 		w.tally.count(heldMismatch)
 	case r.count == 0:

@@ -26,7 +26,7 @@ type host struct {
 
 func (w *world) openHost() *host {
 	s, err := store.Open(w.ctx, "sqlite:"+w.path, store.Config{
-		Now: w.now, NewID: w.newID, Sync: func(string) error { return nil },
+		Now: w.now, NewID: w.newID, Sync: func(string) error { return nil }, VFS: unsynced,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -190,13 +190,20 @@ func (k *worker) pause(d time.Duration) bool { return k.yield(d) && !k.dead }
 // someone is a process that lives.
 func (w *world) someone() *worker { return pick(w, pick(w, w.hosts).workers) }
 
-// placeSome wakes a few processes.
+// placeSome lets one process look for orders, and several when there are some.
 func (w *world) placeSome() {
 	if w.away {
 		return
 	}
-	for range 3 {
-		w.someone().place()
+	w.someone().place()
+	for _, h := range w.hosts {
+		select {
+		case <-h.OrdersReady():
+			for range 3 {
+				w.someone().place()
+			}
+		default:
+		}
 	}
 }
 
@@ -254,11 +261,17 @@ func (w *world) sweep() {
 	w.placeSome()
 }
 
+// beatInterval is how often a process says that it can be called.
+const beatInterval = 5 * time.Second
+
 // beat says that the receiving side is there.
 func (w *world) beat() {}
 
 // crash kills one process, wherever it stands, and starts another.
 func (w *world) crash() {
+	if w.away {
+		return
+	}
 	h := pick(w, w.hosts)
 	w.replace(h, w.rng.IntN(len(h.workers)))
 }
@@ -267,6 +280,7 @@ func (w *world) replace(h *host, i int) {
 	h.workers[i].noteCrash()
 	h.workers[i].kill()
 	h.workers[i] = newWorker(h)
+	w.beat()
 }
 
 // replaceWorker does so to a process that is still there.
@@ -287,6 +301,9 @@ func (k *worker) noteCrash() {
 
 // restart kills a host and starts it again, while others may be sending.
 func (w *world) restart() {
+	if w.away {
+		return
+	}
 	i := w.rng.IntN(len(w.hosts))
 	for _, k := range w.hosts[i].workers {
 		k.noteCrash()
@@ -299,6 +316,7 @@ func (w *world) restart() {
 		}
 	}
 	w.hosts[i] = w.openHost()
+	w.beat()
 	w.must(w.hosts[i].workers[0].r.Sweep(w.ctx))
 	w.placeSome()
 }

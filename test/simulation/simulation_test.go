@@ -37,66 +37,79 @@ import (
 // its rows becomes slow.
 const callbacksPerWorld = 5000
 
-// worlds is how many are tried; every rare thing must happen in a full run.
-func worlds() (count int, all bool) {
+// callbacksWanted is how many are tried; every rare thing must happen in a full
+// run.
+func callbacksWanted() (count int64, all bool) {
 	switch {
 	case os.Getenv("RESTOCK_TEST_SOAK") == "1":
-		return 1000, true
+		return 5_000_000, true
 	case os.Getenv("RESTOCK_TEST_FULL") == "1":
-		return 40, true
+		return 200_000, true
 	default:
-		return 4, false
+		return 20_000, false
 	}
-}
-
-// seeds gives the seeds of the worlds: one that was asked for, or fresh ones.
-func seeds(t *testing.T) (list []uint64, all bool) {
-	t.Helper()
-	if text := os.Getenv("RESTOCK_TEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("RESTOCK_TEST_SEED: %v", err)
-		}
-		return []uint64{n}, false
-	}
-	count, all := worlds()
-	first := uint64(time.Now().UnixNano())
-	for i := range count {
-		list = append(list, first+uint64(i))
-	}
-	return list, all
 }
 
 func TestOrderingHoldsItsPromisesInEveryWorld(t *testing.T) {
 	t.Parallel()
-	list, all := seeds(t)
-	empty, seen, began := newEmptyDatabase(t), newTally(), time.Now()
-	var next, done atomic.Int64
-	var failed atomic.Bool
+	wanted, all := callbacksWanted()
+	first := uint64(time.Now().UnixNano())
+	if text := os.Getenv("RESTOCK_TEST_SEED"); text != "" {
+		var err error
+		if first, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("RESTOCK_TEST_SEED: %v", err)
+		}
+		wanted, all = 1, false
+	}
+	registerUnsynced(t)
+	r := &runs{t: t, empty: newEmptyDatabase(t), wanted: wanted, began: time.Now(), seen: newTally()}
+	r.seed.Store(first)
 	var lines sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(list)) {
-		lines.Go(func() {
-			for !failed.Load() {
-				i := int(next.Add(1)) - 1
-				if i >= len(list) {
-					return
-				}
-				w := newWorld(t, list[i], empty)
-				w.run()
-				seen.add(w.tally)
-				if w.complaint != "" && failed.CompareAndSwap(false, true) {
-					t.Error(w.complaint)
-				}
-				if n := done.Add(1); n%50 == 0 {
-					t.Logf("%d of %d worlds, %v, %.0f callbacks/s", n, len(list), time.Since(began).Round(time.Second),
-						float64(seen.of(callbacks))/time.Since(began).Seconds())
-				}
-			}
-		})
+	for range min(int64(runtime.GOMAXPROCS(0)), wanted) {
+		lines.Go(r.worlds)
 	}
 	lines.Wait()
-	t.Logf("%d worlds from seed %d, %v:\n%s", done.Load(), list[0], time.Since(began).Round(time.Millisecond), seen)
-	if all && !failed.Load() {
-		seen.wantAll(t)
+	t.Logf("%d worlds from seed %d, %v:\n%s", r.done, first, time.Since(r.began).Round(time.Millisecond), r.seen)
+	if all && !t.Failed() {
+		r.seen.wantAll(t)
+	}
+}
+
+// runs are all worlds of a test.
+type runs struct {
+	t      *testing.T
+	empty  []byte
+	wanted int64 // callbacks
+	began  time.Time
+	seed   atomic.Uint64 // of the next world
+	seen   *tally
+
+	mu   sync.Mutex
+	done int
+}
+
+// worlds runs one after another until there were enough callbacks, or a promise
+// was broken.
+func (r *runs) worlds() {
+	for !r.t.Failed() && r.seen.of(callbacks) < r.wanted {
+		w := newWorld(r.t, r.seed.Add(1)-1, r.empty)
+		w.run()
+		r.seen.add(w.tally)
+		r.end(w.complaint)
+	}
+}
+
+// progressEvery is after how many worlds a long run tells how it goes.
+const progressEvery = 50
+
+func (r *runs) end(complaint string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if complaint != "" && !r.t.Failed() {
+		r.t.Error(complaint) // the first is enough
+	}
+	if r.done++; r.done%progressEvery == 0 {
+		n, took := r.seen.of(callbacks), time.Since(r.began)
+		r.t.Logf("%d worlds, %d callbacks, %v, %.0f/s", r.done, n, took.Round(time.Second), float64(n)/took.Seconds())
 	}
 }

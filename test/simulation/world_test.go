@@ -68,10 +68,12 @@ type span struct{ from, until time.Time }
 type item struct {
 	restock.CatalogProduct
 
-	id     restock.ProductID
-	maker  int
-	onHand int64
-	open   []*order
+	id    restock.ProductID
+	maker int
+	// appliesRepeats is how its factory is set: a repeat is another part.
+	appliesRepeats bool
+	onHand         int64
+	open           []*order
 }
 
 // newEmptyDatabase gives the bytes of a database without rows, since the schema
@@ -254,6 +256,9 @@ func (w *world) chance(once int) bool { return w.rng.IntN(once) == 0 }
 // pick is one of several.
 func pick[T any](w *world, of []T) T { return of[w.rng.IntN(len(of))] }
 
+// worldTime is when a world grows old: most of its orders wait for people.
+const worldTime = 2 * time.Hour
+
 // quietTime is how long a world is watched after the last mischief: by then
 // every window has ended.
 const quietTime = 2 * time.Hour
@@ -262,8 +267,8 @@ const quietTime = 2 * time.Hour
 // it takes until nothing may be left open.
 func (w *world) run() {
 	defer w.close()
-	w.mischief(2*time.Second, w.sell)
-	w.mischief(time.Minute, w.changeMood)
+	w.mischief(3*time.Second, w.sell)
+	w.mischief(3*time.Minute, w.changeMood)
 	w.mischief(3*time.Minute, w.crash)
 	w.mischief(10*time.Minute, w.restart)
 	w.mischief(12*time.Minute, w.leave)
@@ -272,8 +277,8 @@ func (w *world) run() {
 	w.mischief(2*time.Second, w.placeSome)
 	w.mischief(2*time.Second, w.pump)
 	w.every(10*time.Second, w.sweep)
-	w.every(10*time.Second, w.beat)
-	w.goOn(func() bool { return w.tally.counts[callbacks] >= callbacksPerWorld })
+	w.every(beatInterval, w.beat)
+	w.goOn(func() bool { return w.tally.counts[callbacks] >= callbacksPerWorld || w.elapsed >= worldTime })
 	w.quiet, w.away = true, false
 	for _, m := range w.makers {
 		m.mood = fine
@@ -316,6 +321,9 @@ func ignoreMissing(err error) error {
 
 // sell lets a handful of buyers come.
 func (w *world) sell() {
+	if w.away {
+		return
+	}
 	carts := make([]restock.Cart, 8+w.rng.IntN(8))
 	for i := range carts {
 		carts[i].Lines = []restock.Line{{Product: string(pick(w, w.items).SKU), Quantity: 1 + w.rng.Int64N(6)}}
@@ -337,17 +345,21 @@ func (w *world) itemOf(sku string) *item {
 	return w.items[i]
 }
 
-// leave makes everything of ours unreachable for a while. A factory that calls
-// now calls in vain.
+// leave ends all our processes for a while. A factory that calls now calls in
+// vain.
 func (w *world) leave() {
 	if w.away {
 		return
 	}
-	d := w.between(2*time.Minute, 12*time.Minute)
 	w.away = true
-	from := w.now()
 	w.tally.count(ourOutage)
-	w.after(d, func() {
+	from := w.now()
+	for _, h := range w.hosts {
+		for i := range h.workers {
+			w.replace(h, i)
+		}
+	}
+	w.after(w.between(2*time.Minute, 12*time.Minute), func() {
 		w.away = false
 		w.gaps = append(w.gaps, span{from, w.now()})
 		w.beat()
