@@ -71,11 +71,27 @@ const (
 	retriedRefused       branch = "order: another attempt after a refusal for now"
 	reordered            branch = "order: a second attempt after the window"
 	overdueReordered     branch = "order: overdue, to be ordered again"
-	gapHeld              branch = "order: overdue with a gap, held"
-	budgetHeld           branch = "order: overdue, held"
+	gapHeld              branch = "order: overdue, and we were away for a while: held"
+	gapHeldOtherwise     branch = "order: overdue, and we were away for a while: held for another reason"
+	budgetHeld           branch = "order: overdue, the budget used up: held"
+	neverCalledHeld      branch = "order: overdue, and its factory never called us yet: held"
+	othersHeld           branch = "order: overdue, and most others too: held"
+	policyHeld           branch = "order: overdue, by its factory's policy held"
+	waitingByPolicy      branch = "order: overdue, by its factory's policy waited for"
+	waitedOn             branch = "order: its window goes on, since we were away"
+	breakerOpened        branch = "factory: the breaker opens"
+	probed               branch = "factory: a probe"
 	closedShort          branch = "order: closed short"
 	leaseOver            branch = "order: its sender's lease ran out, unknown"
 	refusedHeld          branch = "order: refused, held"
+	receiptRefused       branch = "person: refuses what is held"
+	receiptApproved      branch = "person: approves what is held"
+	approvedBeyond       branch = "person: approves more than was asked for"
+	orphanApproved       branch = "person: approves goods of an order that we do not know"
+	goodsBooked          branch = "person: books goods that came without a call"
+	orderWaits           branch = "person: lets an order wait"
+	orderRetried         branch = "person: wants another attempt"
+	orderWrittenOff      branch = "person: writes an order off"
 	crashedWhileSending  branch = "process: killed while it was sending"
 	startedWhileSending  branch = "process: started while another was sending"
 	messageDropped       branch = "message: its handler died before it looked"
@@ -96,7 +112,8 @@ func mustHappen() []branch {
 		duplicateOfComplete, seenAndMissing, repeatCounted, heldMismatch, heldUnreadable, heldExcess, splitExcess, appliedPartly,
 		appliedWhileSending, appliedToUnknown, appliedToOverdue, appliedToClosed, firstAfterSecondSent, firstAfterSecond,
 		secondAfterFirst, notStored, lostInOutage, late2xx, late2xxAfterReceived, answerNotStored, sentAgainUnwritten,
-		retriedRefused, reordered, overdueReordered, gapHeld, budgetHeld, closedShort, leaseOver, refusedHeld,
+		retriedRefused, reordered, overdueReordered, gapHeld, budgetHeld, neverCalledHeld, othersHeld,
+		policyHeld, waitingByPolicy, waitedOn, breakerOpened, probed, repeatApplied, closedShort, leaseOver, refusedHeld,
 		crashedWhileSending, startedWhileSending, messageDropped, messageRepeated, planFailed, ourOutage, clockJump,
 	}
 }

@@ -30,13 +30,23 @@ type maker struct {
 	calls []*call     // on the wire now
 	began []time.Time // the latest calls
 	busy  time.Time   // until when it asked not to be called
+
+	failures        int // in a row, as they were stored
+	firsts, retries int
 }
 
 func newMaker(w *world, i int) *maker {
-	return &maker{CatalogFactory: restock.CatalogFactory{
+	m := &maker{CatalogFactory: restock.CatalogFactory{
 		Identifier: fmt.Sprintf("FF-%d", i), URL: fmt.Sprintf("http://factory-%d.example/api/manufactures", i), Requester: "김재고",
 		LeadTime: time.Duration(20+10*i) * time.Second, MaxInFlight: 2 + w.rng.Int64N(2), RatePerSecond: 5,
 	}}
+	switch i {
+	case 3:
+		m.Overdue, m.Repeats = restock.OverdueHold, restock.RepeatsApply
+	case 4:
+		m.Overdue, m.RefusedStatuses = restock.OverdueWait, []int{http.StatusBadGateway}
+	}
+	return m
 }
 
 // changeMood lets a factory have a bad time.
@@ -49,8 +59,8 @@ func (w *world) changeMood() {
 // call is one attempt on the wire.
 type call struct {
 	attempt *attempt
-	began   time.Time
 	lease   time.Time
+	after   int // failures in a row
 }
 
 // ending is what becomes of a call.
@@ -91,7 +101,7 @@ func (m *maker) draw(w *world) ending {
 		}
 	case sick:
 		if n < 700 {
-			return ending{name: endError, written: true, accept: n < 300, takes: takes, answer: restock.Answer{
+			return ending{name: endError, written: true, accept: n < 300 && len(m.RefusedStatuses) == 0, takes: takes, answer: restock.Answer{
 				State: restock.AttemptUnknown, Status: http.StatusBadGateway, Error: "factory answered 502",
 			}}
 		}
@@ -155,7 +165,7 @@ func (w *world) call(k *worker, claim restock.Attempt, r factory.Request) restoc
 	w.tally.count(e.name)
 	o.note(w, "attempt %d: %s", a.number, e.name)
 	w.checkCall(m, a, claim, r)
-	c := &call{a, w.now(), claim.LeaseUntil}
+	c := &call{attempt: a, lease: claim.LeaseUntil, after: m.failures}
 	m.calls, m.began = append(m.calls, c), append(m.began, w.now())
 	defer func() { m.calls = slices.DeleteFunc(m.calls, func(o *call) bool { return o == c }) }()
 	if e.written {
@@ -164,7 +174,7 @@ func (w *world) call(k *worker, claim restock.Attempt, r factory.Request) restoc
 			w.broken("P1", o, "attempt %d is written to the network for the %d. time", a.number, a.written)
 		}
 	}
-	a.refused = e.answer.State == restock.AttemptRejected
+	a.refused = e.answer.State == restock.AttemptRejected || slices.Contains(m.RefusedStatuses, e.answer.Status)
 	if e.accept {
 		w.accept(m, a, r, e.early)
 	}
@@ -178,9 +188,6 @@ func (w *world) call(k *worker, claim restock.Attempt, r factory.Request) restoc
 	}
 	if !k.pause(e.takes) {
 		return restock.Answer{}
-	}
-	if e.answer.RetryAfter > 0 {
-		m.busy = w.now().Add(e.answer.RetryAfter)
 	}
 	return e.answer
 }
@@ -206,6 +213,41 @@ func (w *world) checkCall(m *maker, a *attempt, claim restock.Attempt, r factory
 	m.began = slices.DeleteFunc(m.began, func(at time.Time) bool { return now.Sub(at) >= time.Second })
 	if float64(len(m.began)) >= m.RatePerSecond+1 {
 		w.broken("I9", o, "%s gets %d calls within a second; it bears %v", m.Identifier, len(m.began)+1, m.RatePerSecond)
+	}
+	if now.Before(m.busy) {
+		w.broken("I9", o, "%s is called %v before the time that it asked for", m.Identifier, m.busy.Sub(now))
+	}
+	w.checkBreaker(m, a)
+	w.checkRetries(m, a)
+}
+
+// breakerFailures in a row open the breaker; then there is one call at a time.
+const breakerFailures = 5
+
+func (w *world) checkBreaker(m *maker, a *attempt) {
+	if m.failures < breakerFailures {
+		return
+	}
+	w.tally.count(probed)
+	for _, c := range m.calls {
+		if c.after >= breakerFailures && c.lease.After(w.now()) && c.attempt.state == restock.AttemptSending {
+			w.broken("I9", a.order, "%s failed %d times in a row, and gets a second probe at once", m.Identifier, m.failures)
+		}
+	}
+}
+
+// checkRetries holds the budget: a tenth of the first tries, one a minute, and
+// a handful at once.
+func (w *world) checkRetries(m *maker, a *attempt) {
+	if a.number == 1 && a.tries == 1 {
+		m.firsts++
+		return
+	}
+	m.retries++
+	const burst = 10
+	most := burst + float64(m.firsts)/10 + w.now().Sub(w.began).Minutes()
+	if float64(m.retries) > most {
+		w.broken("I9", a.order, "%s gets retry %d after %d first tries in %v", m.Identifier, m.retries, m.firsts, w.now().Sub(w.began))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ type order struct {
 	item     *item
 	attempts []*attempt
 	state    string // as the rows said last
+	held     string // why, if so
+	budget   int    // attempts beyond the first that the factory may have accepted
+	retried  bool   // a person wants another attempt
 	story    []string
 }
 
@@ -47,6 +51,7 @@ type attempt struct {
 	accepted bool // by the factory, in truth
 	refused  bool
 	applied  int64
+	approved int64 // beyond the quantity, by a person
 	seen     map[[32]byte]*sighting
 
 	state restock.AttemptState // as the rows said last
@@ -57,16 +62,25 @@ type attempt struct {
 // sighting is a body that came for an attempt.
 type sighting struct {
 	times int
-	rows  int // of the receipts; the last counts what is counted only
-	last  answer
+	rows  []*receipt // the last one counts what has no row
+}
+
+// receipt is a row of what came.
+type receipt struct {
+	id      restock.ReceiptID
+	attempt *attempt // nil of an orphan
+	claimed int64    // 0 if it cannot be relied on
+	state   string
+	held    int64
 }
 
 // answer is what a factory is told.
 type answer struct {
-	Message string `json:"message"`
-	Result  string `json:"result"`
-	Applied int64  `json:"applied"`
-	Held    int64  `json:"held"`
+	ID      restock.ReceiptID `json:"receipt_id"`
+	Message string            `json:"message"`
+	Result  string            `json:"result"`
+	Applied int64             `json:"applied"`
+	Held    int64             `json:"held"`
 }
 
 // decided notes a decision.
@@ -76,7 +90,7 @@ func (w *world) decided(id restock.ProductID, d restock.Decision) {
 	}
 	for _, it := range w.items {
 		if it.id == id {
-			o := &order{id: d.OrderID, item: it}
+			o := &order{id: d.OrderID, item: it, budget: 1}
 			w.orders[o.id] = o
 			w.known = append(w.known, o)
 			o.note(w, "%d are ordered: %s", d.Quantity, d.Reason)
@@ -114,25 +128,29 @@ func (w *world) claimed(c restock.Attempt) {
 	w.look(o)
 }
 
-// budget is how many attempts the factory may have accepted beyond the first.
-const budget = 1
-
 func (w *world) checkBudget(o *order) {
-	n := 0
+	if n := o.maybeAccepted(); n > 1+o.budget {
+		w.broken("P2", o, "the factory may have accepted %d attempts; the budget is 1 and %d more", n, o.budget)
+	}
+}
+
+func (o *order) maybeAccepted() (n int) {
 	for _, a := range o.attempts {
 		if !a.refused {
 			n++
 		}
 	}
-	if n > 1+budget {
-		w.broken("P2", o, "the factory may have accepted %d attempts; the budget is 1 and %d more", n, budget)
-	}
+	return n
 }
 
 // checkNext holds the attempt before a new one against the rules: it was
 // refused, or its window has passed while we could have been called.
 func (w *world) checkNext(o *order, before *attempt) {
-	if before.refused {
+	switch {
+	case o.retried:
+		o.retried = false
+		return
+	case before.refused:
 		w.tally.count(retriedRefused)
 		return
 	}
@@ -200,7 +218,7 @@ func (r report) order() *order {
 func (w *world) receive(r report, got answer) {
 	a := r.job.attempt
 	o := a.order
-	want := a.judge(r)
+	want, row := a.judge(r)
 	if w.rng.IntN(4) == 0 || a.seen[hashOf(r.body)].times < 3 {
 		o.note(w, "%s: attempt %d, %d of %d came; %d reported: %s %d, held %d",
 			r.name, a.number, a.applied, a.quantity, r.count, got.Result, got.Applied, got.Held)
@@ -216,7 +234,12 @@ func (w *world) receive(r report, got answer) {
 	}
 	a.applied += got.Applied
 	o.item.onHand += got.Applied
-	if a.applied > a.quantity {
+	if row != nil {
+		if row.id = got.ID; row.state == "held" || row.held > 0 {
+			w.held = append(w.held, row)
+		}
+	}
+	if got.Applied > 0 && a.applied > a.quantity {
 		w.broken("P4", o, "attempt %d received %d of %d", a.number, a.applied, a.quantity)
 	}
 	if told := remaining(got.Message); told != o.item.onHand {
@@ -241,8 +264,9 @@ func hashOf(body string) [32]byte {
 	return sha256.Sum256([]byte(body[:min(len(body), restock.BodyBytesKept)]))
 }
 
-// judge follows the table of ORDERING.md, from what the model knows.
-func (a *attempt) judge(r report) answer {
+// judge follows the table of ORDERING.md, from what the model knows. The row is
+// nil when what came is only counted.
+func (a *attempt) judge(r report) (answer, *receipt) {
 	s := a.seen[hashOf(r.body)]
 	if s == nil {
 		s = &sighting{}
@@ -250,16 +274,19 @@ func (a *attempt) judge(r report) answer {
 	}
 	s.times++
 	verdict := a.verdict(r, s.times > 1)
-	if s.rows > 1 && s.last.Result != "applied" && verdict.Applied == 0 {
-		return s.last // it is counted, and answered alike
+	if n := len(s.rows); n > 1 && s.rows[n-1].state != "applied" && verdict.Applied == 0 {
+		return answer{Result: s.rows[n-1].state, Held: s.rows[n-1].held}, nil
 	}
-	s.rows++
-	s.last = verdict
-	return verdict
+	row := &receipt{attempt: a, claimed: r.count, state: verdict.Result, held: verdict.Held}
+	s.rows = append(s.rows, row)
+	return verdict, row
 }
 
+// missing is what may still be applied without a person.
+func (a *attempt) missing() int64 { return max(0, a.quantity-a.applied) }
+
 func (a *attempt) verdict(r report, seen bool) answer {
-	missing := a.quantity - a.applied
+	missing := a.missing()
 	switch {
 	case seen && missing == 0:
 		return answer{Result: "duplicate"}
@@ -276,7 +303,7 @@ func (a *attempt) verdict(r report, seen bool) answer {
 func (w *world) tellApart(r report, a *attempt, got answer) {
 	s, o := a.seen[hashOf(r.body)], a.order
 	switch {
-	case s.times > s.rows:
+	case s.times > len(s.rows):
 		w.tally.count(repeatCounted)
 	case s.times > 1 && got.Result == "duplicate":
 		w.tally.count(duplicateOfComplete)
@@ -324,6 +351,9 @@ func (w *world) tellApart(r report, a *attempt, got answer) {
 // receiveOrphan looks at the answer to a call for an order that we do not know.
 func (w *world) receiveOrphan(r report, got answer) {
 	w.orphans++
+	if !slices.ContainsFunc(w.held, func(h *receipt) bool { return h.id == got.ID }) {
+		w.held = append(w.held, &receipt{id: got.ID, claimed: r.count, state: "held", held: r.count})
+	}
 	if got.Result != "held" || got.Applied != 0 || got.Held != r.count {
 		w.broken("P5", nil, "a call for an order that we do not know is answered with %+v", got)
 	}
@@ -342,13 +372,29 @@ func (w *world) settled(c restock.Attempt, answer restock.Answered) {
 			w.tally.count(late2xx)
 		}
 	}
+	w.heard(w.makers[o.item.maker], answer)
 	before := a.state
 	w.look(o)
-	if before == restock.AttemptSending && a.state == restock.AttemptRejected && answer.Status != http.StatusTooManyRequests {
+	if before == restock.AttemptSending && a.state == restock.AttemptRejected && answer.RetryAt.IsZero() {
 		if o.state != string(restock.OrderHeld) && !closed(o.state) || closed(o.state) && o.applied() == 0 {
 			w.broken("P3", o, "attempt %d was refused with %d, and the order is %s, not held", a.number, answer.Status, o.state)
 		}
 		w.tally.count(refusedHeld)
+	}
+}
+
+// heard notes what an answer says of a factory as a whole.
+func (w *world) heard(m *maker, answer restock.Answered) {
+	switch {
+	case answer.State == restock.AttemptNotSent || answer.State == restock.AttemptUnknown:
+		if m.failures++; m.failures == breakerFailures {
+			w.tally.count(breakerOpened)
+		}
+	case answer.State == restock.AttemptAccepted || answer.RetryAt.IsZero():
+		m.failures = 0
+	}
+	if until := w.now().Add(answer.RetryAfter); until.After(m.busy) {
+		m.busy = until
 	}
 }
 
@@ -367,25 +413,47 @@ func (w *world) chased(id restock.OrderID) {
 	o.note(w, "its time is over; it was %s", before)
 	w.look(o)
 	last := o.attempts[len(o.attempts)-1]
+	gap := w.wasAway(attempt.sent, attempt.due)
 	switch {
-	case o.state == string(restock.OrderPlanned):
-		w.tally.count(overdueReordered)
-		if gapsCount && w.wasAway(attempt.sent, attempt.due) {
-			w.broken("I6", o, "attempt %d is ordered again, though we were away when the factory may have called", last.number)
-		}
-	case o.state == string(restock.OrderHeld) && w.wasAway(attempt.sent, attempt.due):
-		w.tally.count(gapHeld)
-	case o.state == string(restock.OrderHeld):
-		w.tally.count(budgetHeld)
-	case o.state == string(restock.OrderClosedShort):
-		w.tally.count(closedShort)
 	case last.state == restock.AttemptUnknown && attempt.state == restock.AttemptSending:
 		w.tally.count(leaseOver)
+	case o.state == before:
+		w.tally.count(waitedOn)
+	case o.state == string(restock.OrderPlanned):
+		w.tally.count(overdueReordered)
+		if gap {
+			w.broken("I6", o, "attempt %d is ordered again, though we were away when the factory may have called", last.number)
+		}
+	case o.state == string(restock.OrderClosedShort):
+		w.tally.count(closedShort)
+	case o.state == string(restock.OrderOverdue):
+		w.tally.count(waitingByPolicy)
+	case o.state == string(restock.OrderHeld):
+		w.tally.count(whyHeld(o.held))
+		if gap && before != string(restock.OrderPartlyReceived) && !strings.Contains(o.held, "nobody was here") {
+			w.tally.count(gapHeldOtherwise)
+		}
 	}
 }
 
-// gapsCount is false while the program does not know when it was away.
-const gapsCount = false
+// whyHeld tells the reasons apart for which an overdue order is held.
+func whyHeld(reason string) branch {
+	for _, r := range []struct {
+		text string
+		b    branch
+	}{
+		{"nobody was here", gapHeld},
+		{"were not delivered in time", budgetHeld},
+		{"never yet at", neverCalledHeld},
+		{"are overdue too", othersHeld},
+		{"has not called back in time;", policyHeld},
+	} {
+		if strings.Contains(reason, r.text) {
+			return r.b
+		}
+	}
+	return branch("order: held otherwise: " + reason)
+}
 
 // wasAway reports whether nobody could call us for some of a window.
 func (w *world) wasAway(from, until time.Time) bool {

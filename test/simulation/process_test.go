@@ -67,7 +67,8 @@ type worker struct {
 func newWorker(h *host) *worker {
 	k := &worker{host: h, world: h.world, mux: http.NewServeMux()}
 	k.r = replenish.New(desk{h.Store, k}, k, replenish.Config{
-		PublicURL: publicURL, Keys: h.world.keys, Now: h.world.now, Random: h.world.rng.Float64, WindowMin: windowMin,
+		PublicURL: publicURL, Keys: h.world.keys, Now: h.world.now, Random: h.world.rng.Float64,
+		WindowMin: windowMin, BeatInterval: beatInterval,
 	})
 	k.r.Register(k.mux)
 	return k
@@ -163,9 +164,9 @@ func (d desk) Plan(ctx context.Context, id restock.ProductID, decide func(restoc
 }
 
 func (d desk) Chase(ctx context.Context, id restock.OrderID, window func(restock.Factory) time.Duration,
-	overdue func(restock.Order) restock.Overdue,
+	decide func(restock.Lateness) restock.Overdue,
 ) error {
-	err := d.Store.Chase(ctx, id, window, overdue)
+	err := d.Store.Chase(ctx, id, window, decide)
 	if err == nil {
 		d.k.world.chased(id)
 	}
@@ -264,8 +265,17 @@ func (w *world) sweep() {
 // beatInterval is how often a process says that it can be called.
 const beatInterval = 5 * time.Second
 
-// beat says that the receiving side is there.
-func (w *world) beat() {}
+// beat lets every process say that it is there.
+func (w *world) beat() {
+	if w.away {
+		return
+	}
+	for _, h := range w.hosts {
+		for _, k := range h.workers {
+			w.must(k.r.Beat(w.ctx))
+		}
+	}
+}
 
 // crash kills one process, wherever it stands, and starts another.
 func (w *world) crash() {
@@ -280,7 +290,9 @@ func (w *world) replace(h *host, i int) {
 	h.workers[i].noteCrash()
 	h.workers[i].kill()
 	h.workers[i] = newWorker(h)
-	w.beat()
+	if !w.away {
+		w.must(h.workers[i].r.Beat(w.ctx))
+	}
 }
 
 // replaceWorker does so to a process that is still there.

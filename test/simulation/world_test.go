@@ -20,8 +20,8 @@ import (
 
 // The size of a world.
 const (
-	itemsCount   = 40
-	makersCount  = 4
+	itemsCount   = 45
+	makersCount  = 5
 	hostsCount   = 2
 	workersCount = 3 // on each host
 	publicURL    = "https://shop.example/base"
@@ -49,7 +49,8 @@ type world struct {
 	known  []*order
 	ids    uint64
 
-	orphans int // calls for orders that we do not know
+	orphans int        // calls for orders that we do not know
+	held    []*receipt // of which something is held
 
 	away     bool   // nobody can reach us
 	diskFull bool   // the next callback cannot be stored
@@ -178,7 +179,8 @@ func (w *world) stock() {
 	for i, p := range c.Products {
 		stored, err := w.shop().Product(w.ctx, string(p.SKU))
 		w.must(err)
-		w.items = append(w.items, &item{CatalogProduct: p, id: stored.ID, maker: i % makersCount, onHand: p.OpeningStock})
+		w.items = append(w.items, &item{CatalogProduct: p, id: stored.ID, maker: i % makersCount, onHand: p.OpeningStock,
+			appliesRepeats: w.makers[i%makersCount].Repeats == restock.RepeatsApply})
 	}
 }
 
@@ -388,7 +390,7 @@ func openRows(w *world) *rows {
 	w.must(err)
 	db.SetMaxOpenConns(1)
 	r := &rows{db: db}
-	r.order, err = db.Prepare(`SELECT state, quantity, received FROM replenishment_orders WHERE id = ?`)
+	r.order, err = db.Prepare(`SELECT state, quantity, received, held_reason FROM replenishment_orders WHERE id = ?`)
 	w.must(err)
 	r.attempts, err = db.Prepare(`SELECT number, state, quantity, received, sent_at, COALESCE(due_at, 0) FROM order_attempts
 		WHERE order_id = ? ORDER BY number`)
