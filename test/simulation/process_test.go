@@ -197,6 +197,11 @@ func (w *world) placeSome() {
 		return
 	}
 	w.someone().place()
+	w.placeReady()
+}
+
+// placeReady wakes processes when there is something to place.
+func (w *world) placeReady() {
 	for _, h := range w.hosts {
 		select {
 		case <-h.OrdersReady():
@@ -221,7 +226,7 @@ func (w *world) pump() {
 			w.handle(k, d)
 		}
 	}
-	w.placeSome()
+	w.placeReady()
 }
 
 func (w *world) handle(k *worker, d driver.Delivery) {
@@ -259,21 +264,19 @@ func (w *world) sweep() {
 		return
 	}
 	w.must(w.someone().r.Sweep(w.ctx))
-	w.placeSome()
+	w.placeReady()
 }
 
 // beatInterval is how often a process says that it can be called.
-const beatInterval = 5 * time.Second
+const beatInterval = 20 * time.Second
 
-// beat lets every process say that it is there.
+// beat lets a process of each host say that it is there.
 func (w *world) beat() {
 	if w.away {
 		return
 	}
 	for _, h := range w.hosts {
-		for _, k := range h.workers {
-			w.must(k.r.Beat(w.ctx))
-		}
+		w.must(h.workers[0].r.Beat(w.ctx))
 	}
 }
 

@@ -276,15 +276,16 @@ func (w *world) run() {
 	w.mischief(12*time.Minute, w.leave)
 	w.mischief(25*time.Minute, w.jump)
 	w.mischief(20*time.Second, w.forge)
-	w.mischief(2*time.Second, w.placeSome)
+	w.mischief(8*time.Second, w.placeSome)
 	w.mischief(2*time.Second, w.pump)
-	w.every(10*time.Second, w.sweep)
+	w.mischief(10*time.Second, w.sweep)
 	w.every(beatInterval, w.beat)
 	w.goOn(func() bool { return w.tally.counts[callbacks] >= callbacksPerWorld || w.elapsed >= worldTime })
 	w.quiet, w.away = true, false
 	for _, m := range w.makers {
 		m.mood = fine
 	}
+	w.every(30*time.Second, w.sweep)
 	w.every(15*time.Second, w.placeSome)
 	w.every(15*time.Second, w.pump)
 	end := w.elapsed + quietTime
@@ -373,7 +374,7 @@ func (w *world) jump() {
 	if w.away {
 		return
 	}
-	by := w.between(time.Minute, 30*time.Hour)
+	by := w.between(2*time.Minute, 30*time.Hour)
 	w.gaps = append(w.gaps, span{w.now(), w.now().Add(by)})
 	w.jumped += by
 	w.tally.count(clockJump)
