@@ -77,6 +77,7 @@ const (
 	neverCalledHeld      branch = "order: overdue, and its factory never called us yet: held"
 	othersHeld           branch = "order: overdue, and most others too: held"
 	policyHeld           branch = "order: overdue, by its factory's policy held"
+	waitOverHeld         branch = "order: waited for, and not come: held"
 	waitingByPolicy      branch = "order: overdue, by its factory's policy waited for"
 	waitedOn             branch = "order: its window goes on, since we were away"
 	breakerOpened        branch = "factory: the breaker opens"
@@ -98,6 +99,7 @@ const (
 	messageRepeated      branch = "message: handled, and comes again"
 	planFailed           branch = "message: the decision could not be stored"
 	ourOutage            branch = "world: nobody of us is there for minutes"
+	clockBack            branch = "world: the clock is set back"
 	clockJump            branch = "world: the clock leaps forward"
 )
 
@@ -114,6 +116,6 @@ func mustHappen() []branch {
 		secondAfterFirst, notStored, lostInOutage, late2xx, late2xxAfterReceived, answerNotStored, sentAgainUnwritten,
 		retriedRefused, reordered, overdueReordered, gapHeld, budgetHeld, neverCalledHeld, othersHeld,
 		policyHeld, waitingByPolicy, waitedOn, breakerOpened, probed, repeatApplied, closedShort, leaseOver, refusedHeld,
-		crashedWhileSending, startedWhileSending, messageDropped, messageRepeated, planFailed, ourOutage, clockJump,
+		crashedWhileSending, startedWhileSending, messageDropped, messageRepeated, planFailed, ourOutage, clockJump, clockBack,
 	}
 }

@@ -164,7 +164,7 @@ func (w *world) call(k *worker, claim restock.Attempt, r factory.Request) restoc
 	e := m.draw(w)
 	w.tally.count(e.name)
 	o.note(w, "attempt %d: %s", a.number, e.name)
-	w.checkCall(m, a, claim, r)
+	w.checkCall(m, a, k.publicURL, r)
 	c := &call{attempt: a, lease: claim.LeaseUntil, after: m.failures}
 	m.calls, m.began = append(m.calls, c), append(m.began, w.now())
 	defer func() { m.calls = slices.DeleteFunc(m.calls, func(o *call) bool { return o == c }) }()
@@ -193,12 +193,12 @@ func (w *world) call(k *worker, claim restock.Attempt, r factory.Request) restoc
 }
 
 // checkCall holds what the factory sees against what was promised to it.
-func (w *world) checkCall(m *maker, a *attempt, claim restock.Attempt, r factory.Request) {
+func (w *world) checkCall(m *maker, a *attempt, publicURL string, r factory.Request) {
 	o, now := a.order, w.now()
 	if r.Count != a.quantity || r.ProductID != string(o.item.SKU) || r.FactoryID != m.Identifier || r.Requester != m.Requester {
 		w.broken("P4", o, "attempt %d asks for %+v, claimed were %d of %s", a.number, r, a.quantity, o.item.SKU)
 	}
-	if want := w.addressOf(o.id, a.number, o.item.Slug); r.CallbackURL != want {
+	if want := publicURL + w.pathOf(o.id, a.number, o.item.Slug); r.CallbackURL != want {
 		w.broken("P2", o, "attempt %d has the address %s, want %s", a.number, r.CallbackURL, want)
 	}
 	var inFlight int64
@@ -288,7 +288,7 @@ type report struct {
 // honest is the echo of a count.
 func (j *job) honest(name branch, after time.Duration, count int64) report {
 	return report{
-		name: name, job: j, after: after, count: count, path: pathOf(j.address), body: j.echo(fmt.Sprintf("%q", fmt.Sprint(count))),
+		name: name, job: j, after: after, count: count, path: pathAt(j.address), body: j.echo(fmt.Sprintf("%q", fmt.Sprint(count))),
 	}
 }
 
@@ -299,7 +299,7 @@ func (j *job) echo(count string) string {
 		j.r.ProductID, count, j.r.FactoryID, j.r.Requester, j.address)
 }
 
-func pathOf(address string) string { return strings.TrimPrefix(address, publicURL) }
+func pathAt(address string) string { return address[strings.Index(address, "/product/"):] }
 
 // draw chooses what is reported of a job.
 func (j *job) draw(w *world) []report {
@@ -452,13 +452,13 @@ func (w *world) forge() {
 		for i := range id {
 			id[i] = byte(w.rng.Uint32())
 		}
-		r := report{name: reportOrphan, orphan: true, path: pathOf(w.addressOf(id, 1, o.item.Slug)), body: `{"MessageAttributeProductCnt":"7"}`, count: 7}
+		r := report{name: reportOrphan, orphan: true, path: w.pathOf(id, 1, o.item.Slug), body: `{"MessageAttributeProductCnt":"7"}`, count: 7}
 		for range 1 + w.rng.IntN(3) {
 			w.deliver(r)
 		}
 		return
 	}
-	address := pathOf(w.addressOf(o.id, 1+w.rng.IntN(3), o.item.Slug))
+	address := w.pathOf(o.id, 1+w.rng.IntN(3), o.item.Slug)
 	w.deliver(report{name: reportForged, path: spoil(w.rng, address), body: `{"MessageAttributeProductCnt":"5"}`})
 }
 

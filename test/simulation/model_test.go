@@ -264,7 +264,7 @@ func hashOf(body string) [32]byte {
 	return sha256.Sum256([]byte(body[:min(len(body), restock.BodyBytesKept)]))
 }
 
-// judge follows the table of ORDERING.md, from what the model knows. The row is
+// judge follows the rules of receiving, from what the model knows. The row is
 // nil when what came is only counted.
 func (a *attempt) judge(r report) (answer, *receipt) {
 	s := a.seen[hashOf(r.body)]
@@ -393,7 +393,7 @@ func (w *world) heard(m *maker, answer restock.Answered) {
 	case answer.State == restock.AttemptAccepted || answer.RetryAt.IsZero():
 		m.failures = 0
 	}
-	if until := w.now().Add(answer.RetryAfter); until.After(m.busy) {
+	if until := w.now().Add(answer.RetryAfter); answer.RetryAfter > 0 && until.After(m.busy) {
 		m.busy = until
 	}
 }
@@ -447,6 +447,7 @@ func whyHeld(reason string) branch {
 		{"never yet at", neverCalledHeld},
 		{"are overdue too", othersHeld},
 		{"has not called back in time;", policyHeld},
+		{"the time to wait for", waitOverHeld},
 	} {
 		if strings.Contains(reason, r.text) {
 			return r.b
@@ -467,8 +468,9 @@ func (w *world) wasAway(from, until time.Time) bool {
 
 func closed(state string) bool { return !restock.OrderState(state).Open() }
 
-// addressOf computes the callback address of an attempt, as ORDERING.md has it.
-func (w *world) addressOf(id restock.OrderID, number int, slug string) string {
+// pathOf computes the callback address of an attempt after our public URL: its
+// token has the form that is documented.
+func (w *world) pathOf(id restock.OrderID, number int, slug string) string {
 	key := w.keys[len(w.keys)-1]
 	token := append([]byte{1, key.ID}, id[:]...)
 	token = binary.BigEndian.AppendUint16(token, uint16(number))
@@ -477,5 +479,5 @@ func (w *world) addressOf(id restock.OrderID, number int, slug string) string {
 	h.Write(token)
 	token = append(token, h.Sum(nil)[:16]...)
 	text := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(token))
-	return publicURL + "/product/" + url.PathEscape(slug) + "?token=" + text
+	return "/product/" + url.PathEscape(slug) + "?token=" + text
 }

@@ -49,6 +49,8 @@ func (h *host) stop() {
 // worker is one process: a replenisher that can be stopped at any step of a
 // call to the factory. What it does between two steps is not interrupted.
 type worker struct {
+	publicURL string
+
 	host  *host
 	world *world
 	r     *replenish.Replenisher
@@ -65,9 +67,9 @@ type worker struct {
 }
 
 func newWorker(h *host) *worker {
-	k := &worker{host: h, world: h.world, mux: http.NewServeMux()}
+	k := &worker{publicURL: h.world.publicURL, host: h, world: h.world, mux: http.NewServeMux()}
 	k.r = replenish.New(desk{h.Store, k}, k, replenish.Config{
-		PublicURL: publicURL, Keys: h.world.keys, Now: h.world.now, Random: h.world.rng.Float64,
+		PublicURL: h.world.publicURL, Keys: h.world.keys, Now: h.world.now, Random: h.world.rng.Float64,
 		WindowMin: windowMin, BeatInterval: beatInterval,
 	})
 	k.r.Register(k.mux)

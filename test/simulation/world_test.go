@@ -24,7 +24,6 @@ const (
 	makersCount  = 5
 	hostsCount   = 2
 	workersCount = 3 // on each host
-	publicURL    = "https://shop.example/base"
 )
 
 // world is one shop and all who deal with it.
@@ -35,6 +34,9 @@ type world struct {
 	rng  *rand.Rand
 	path string
 	keys replenish.Keys
+
+	publicURL string // of those who start now
+	moves     int
 
 	agenda  agenda
 	began   time.Time     // what the clock on the wall said at first
@@ -56,6 +58,7 @@ type world struct {
 	diskFull bool   // the next callback cannot be stored
 	gaps     []span // in which we were away, or which the clock left out
 	quiet    bool   // no more mischief
+	wanted   int64  // callbacks, until it becomes quiet
 	checked  int64  // callbacks at the last look at everything
 
 	tally     *tally
@@ -99,7 +102,7 @@ func newEmptyDatabase(t *testing.T) []byte {
 func newWorld(t *testing.T, seed uint64, empty []byte) *world {
 	w := &world{
 		t: t, ctx: t.Context(), seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), orders: map[restock.OrderID]*order{},
-		began: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), tally: newTally(),
+		wanted: callbacksPerWorld, began: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), tally: newTally(),
 		path: filepath.Join(t.TempDir(), fmt.Sprintf("world-%d.db", seed)),
 	}
 	w.must(os.WriteFile(w.path, empty, 0o600))
@@ -108,6 +111,7 @@ func newWorld(t *testing.T, seed uint64, empty []byte) *world {
 		secret[i] = byte(w.rng.Uint32())
 	}
 	w.keys = replenish.Keys{{ID: 7, Secret: secret}}
+	w.move()
 	for range hostsCount {
 		w.hosts = append(w.hosts, w.openHost())
 	}
@@ -275,12 +279,13 @@ func (w *world) run() {
 	w.mischief(10*time.Minute, w.restart)
 	w.mischief(12*time.Minute, w.leave)
 	w.mischief(25*time.Minute, w.jump)
+	w.mischief(40*time.Minute, w.move)
 	w.mischief(20*time.Second, w.forge)
 	w.mischief(8*time.Second, w.placeSome)
 	w.mischief(2*time.Second, w.pump)
 	w.mischief(10*time.Second, w.sweep)
 	w.every(beatInterval, w.beat)
-	w.goOn(func() bool { return w.tally.counts[callbacks] >= callbacksPerWorld || w.elapsed >= worldTime })
+	w.goOn(func() bool { return w.tally.counts[callbacks] >= w.wanted || w.elapsed >= worldTime })
 	w.quiet, w.away = true, false
 	for _, m := range w.makers {
 		m.mood = fine
@@ -298,7 +303,7 @@ func (w *world) goOn(until func() bool) {
 		e := heap.Pop(&w.agenda).(event)
 		w.elapsed = max(w.elapsed, e.at)
 		e.do()
-		if n := w.tally.counts[callbacks]; n >= w.checked+callbacksPerWorld/3 {
+		if n := w.tally.counts[callbacks]; n >= w.checked+w.wanted/3 {
 			w.checked = n
 			w.lookAtEverything()
 		}
@@ -348,6 +353,17 @@ func (w *world) itemOf(sku string) *item {
 	return w.items[i]
 }
 
+// move gives us another public address. The ones before it still lead to us.
+func (w *world) move() {
+	w.moves++
+	w.publicURL = fmt.Sprintf("https://shop-%d.example/base", w.moves)
+	for _, h := range w.hosts {
+		for i := range h.workers {
+			w.replace(h, i)
+		}
+	}
+}
+
 // leave ends all our processes for a while. A factory that calls now calls in
 // vain.
 func (w *world) leave() {
@@ -372,6 +388,14 @@ func (w *world) leave() {
 // jump sets the clock on the wall.
 func (w *world) jump() {
 	if w.away {
+		return
+	}
+	if w.chance(3) {
+		w.jumped -= w.between(time.Second, 5*time.Minute)
+		for _, m := range w.makers {
+			m.began = nil
+		}
+		w.tally.count(clockBack)
 		return
 	}
 	by := w.between(2*time.Minute, 30*time.Hour)
