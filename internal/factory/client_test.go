@@ -237,6 +237,31 @@ func TestPlaceNeverReusesAConnection(t *testing.T) {
 	}
 }
 
+// TestPlaceWritesAnOrderOnceThoughItsConnectionCloses has a factory that keeps
+// its connection and closes it when the next order is there, without a word.
+// Go's client sends a POST again then, on another connection, if it may believe
+// that this is harmless.
+func TestPlaceWritesAnOrderOnceThoughItsConnectionCloses(t *testing.T) {
+	t.Parallel()
+	var answered atomic.Int64
+	server := newRawFactory(t, func(conn net.Conn) {
+		if answered.Add(1) != 2 { // the first, and what should never come
+			_, _ = io.WriteString(conn, http11("201 Created", `{"data":{"id":"5b0c"}}`))
+			return
+		}
+		_ = conn.Close()
+	})
+	client := factory.NewClient(factory.Config{})
+	for _, want := range []restock.AttemptState{restock.AttemptAccepted, restock.AttemptUnknown} {
+		if got := client.Place(t.Context(), server.url, order()); got.State != want {
+			t.Errorf("P1 an order whose connection closed is %s, want %s", got.State, want)
+		}
+	}
+	if n := server.requests.Load(); n != 2 {
+		t.Errorf("P1 two orders are written to the network %d times", n)
+	}
+}
+
 func TestPlaceDoesNotFollowRedirects(t *testing.T) {
 	t.Parallel()
 	var followed atomic.Int64

@@ -276,7 +276,7 @@ func (w *world) run() {
 	w.mischief(3*time.Second, w.sell)
 	w.mischief(3*time.Minute, w.changeMood)
 	w.mischief(3*time.Minute, w.crash)
-	w.mischief(10*time.Minute, w.restart)
+	w.mischief(5*time.Minute, w.restart)
 	w.mischief(12*time.Minute, w.leave)
 	w.mischief(25*time.Minute, w.jump)
 	w.mischief(40*time.Minute, w.move)
