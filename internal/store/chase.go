@@ -160,19 +160,27 @@ func (t *tx) settleLate(ctx context.Context, o orderRow, d restock.Overdue) erro
 	return t.publishOrder(ctx, event, o.ID)
 }
 
-// restOver ends the wait for the rest of an order that came in part: it is
-// closed short, or held when the rest may have been reported to nobody.
+// restOver ends the wait for the rest of an order that came in part, when the
+// window has run once more since the last part came, and the windows of its
+// other attempts too: it is closed short, or held when the rest may have been
+// reported to nobody.
 func (t *tx) restOver(ctx context.Context, p restock.Product, o orderRow, window time.Duration) error {
-	var last time.Time
-	if err := t.one(ctx, `SELECT MAX(created_at) FROM receipts WHERE order_id = ?`, []any{o.ID}, instant{&last}); err != nil {
+	var last, others time.Time
+	if err := t.one(ctx, `SELECT (SELECT MAX(created_at) FROM receipts WHERE order_id = ? AND applied > 0),
+			(SELECT MAX(due_at) FROM order_attempts WHERE order_id = ? AND state IN ('unknown', 'accepted'))`,
+		[]any{o.ID, o.ID}, instant{&last}, instant{&others}); err != nil {
 		return err
 	}
 	away, err := t.away(ctx, last)
 	if err != nil {
 		return err
 	}
-	if more := t.remaining(last, window, away); more > 0 {
-		return t.postpone(ctx, o, more)
+	elapsed := t.now.Sub(last)
+	if left := window - (elapsed - away); left > 0 && elapsed <= window+awayMax {
+		return t.postpone(ctx, o, left)
+	}
+	if left := others.Sub(t.now); left > 0 {
+		return t.postpone(ctx, o, left)
 	}
 	if away > 0 {
 		return t.settleLate(ctx, o, restock.Overdue{Reason: fmt.Sprintf(

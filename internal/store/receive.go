@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/restock/restock"
 )
@@ -180,17 +179,8 @@ func (t *tx) receiveOrder(ctx context.Context, o orderRow, a restock.Attempt, ap
 		return true, t.must(ctx, `UPDATE replenishment_orders SET received = received + ?, outstanding = 0, state = 'received',
 			slot = NULL, closed_at = ? WHERE id = ? AND outstanding = ?`, applied, micros(t.now), o.ID, o.outstanding)
 	}
-	// The rest has the window once more, and an attempt that was sent meanwhile
-	// its own; then the order is closed short.
-	due := t.now.Add(max(a.DueAt.Sub(a.SentAt), a.Factory.LeadTime))
-	var latest time.Time
-	if err := t.one(ctx, `SELECT MAX(due_at) FROM order_attempts WHERE order_id = ? AND state IN ('unknown', 'accepted')`,
-		[]any{o.ID}, instant{&latest}); err != nil {
-		return false, err
-	}
-	if latest.After(due) {
-		due = latest
-	}
+	// The rest has the window once more; whoever looks then knows how long that is.
+	due := t.now.Add(a.Factory.LeadTime)
 	return false, t.must(ctx, `UPDATE replenishment_orders SET received = received + ?, outstanding = ?, state = 'partly_received', due_at = ?
 		WHERE id = ? AND outstanding = ?`, applied, outstanding, micros(due), o.ID, o.outstanding)
 }

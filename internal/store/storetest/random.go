@@ -66,7 +66,7 @@ type modelOrder struct {
 	sku                restock.SKU
 	quantity, received int64
 	state              restock.OrderState
-	due                time.Time
+	due, partAt        time.Time // partAt is when the last part of it came
 	budget             int
 	attempts           []*modelAttempt
 }
@@ -352,12 +352,7 @@ func (m *model) book(o *modelOrder, a *modelAttempt, n int64) bool {
 		return true
 	}
 	o.state = restock.OrderPartlyReceived
-	o.due = m.clock.now().Add(max(a.DueAt.Sub(a.SentAt), leadTime))
-	for _, other := range o.attempts {
-		if (other.State == restock.AttemptUnknown || other.State == restock.AttemptAccepted) && other.DueAt.After(o.due) {
-			o.due = other.DueAt
-		}
-	}
+	o.partAt, o.due = m.clock.now(), m.clock.now().Add(leadTime)
 	return false
 }
 
@@ -422,6 +417,10 @@ func (m *model) over(o *modelOrder) bool {
 	case restock.OrderSending:
 		o.state, o.due = restock.OrderUnknown, m.clock.now().Add(windowTime)
 	case restock.OrderPartlyReceived:
+		if until := o.restUntil(m.clock.now()); until.After(m.clock.now()) {
+			o.due = until
+			return false
+		}
 		o.state = restock.OrderClosedShort
 		return true
 	default:
@@ -436,6 +435,21 @@ func (m *model) over(o *modelOrder) bool {
 		}
 	}
 	return false
+}
+
+// restUntil is how long the rest of an order is waited for: a window since its
+// last part, and then for the windows of its attempts.
+func (o *modelOrder) restUntil(now time.Time) time.Time {
+	until := o.partAt.Add(windowTime)
+	if until.After(now) {
+		return until
+	}
+	for _, a := range o.attempts {
+		if (a.State == restock.AttemptUnknown || a.State == restock.AttemptAccepted) && a.DueAt.After(until) {
+			until = a.DueAt
+		}
+	}
+	return until
 }
 
 func (m *model) changePolicy(rt *rapid.T) {
