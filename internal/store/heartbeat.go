@@ -12,6 +12,10 @@ import (
 // no window for a callback is longer.
 const heartbeatsKept = 90 * 24 * time.Hour
 
+// clockSkewMax is how much the clocks of processes may differ without anybody
+// having set one back.
+const clockSkewMax = time.Second
+
 // Beat notes that a receiving process is alive. Its beats make one stretch of
 // time while none of them comes later than gap after the last; after a longer
 // silence, and when the clock was set back, a new stretch begins.
@@ -22,58 +26,82 @@ func (s *Store) Beat(ctx context.Context, owner string, gap time.Duration) error
 		if err != nil || n > 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM heartbeats WHERE beat_at < ?`, micros(tx.now.Add(-heartbeatsKept))); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM heartbeats WHERE owner = ? AND started_at = ?`, owner, micros(tx.now)); err != nil {
-			return err
-		}
-		return tx.must(ctx, `INSERT INTO heartbeats (owner, started_at, beat_at, gap_min) VALUES (?, ?, ?, ?)`,
-			owner, micros(tx.now), micros(tx.now), gap.Microseconds())
+		return tx.beginStretch(ctx, owner, gap)
 	})
 }
 
-// away is how much of the time since a moment no process was there to be
-// called. Where none has ever told that it was there, nothing is known, and it
-// counts as there.
-func (t *tx) away(ctx context.Context, since time.Time) (time.Duration, error) {
-	type stretch struct {
-		from, until time.Time
-		gap         time.Duration
+func (t *tx) beginStretch(ctx context.Context, owner string, gap time.Duration) error {
+	var latest time.Time
+	if err := t.one(ctx, `SELECT MAX(beat_at) FROM heartbeats`, nil, instant{&latest}); err != nil {
+		return err
 	}
+	setBack := latest.Sub(t.now)
+	if setBack <= clockSkewMax {
+		setBack = 0
+	}
+	if _, err := t.Exec(ctx, `DELETE FROM heartbeats WHERE beat_at < ? OR owner = ? AND started_at = ?`,
+		micros(t.now.Add(-heartbeatsKept)), owner, micros(t.now)); err != nil {
+		return err
+	}
+	return t.must(ctx, `INSERT INTO heartbeats (owner, started_at, beat_at, gap_min, set_back) VALUES (?, ?, ?, ?, ?)`,
+		owner, micros(t.now), micros(t.now), gap.Microseconds(), setBack.Microseconds())
+}
+
+// stretch is a time without a gap in which a process was there.
+type stretch struct {
+	from, until time.Time
+	gap         time.Duration // after until, while the next beat may still come
+	setBack     time.Duration // of the clock, when it began
+}
+
+// away is how much of the time since a moment no process was there to be
+// called. When the clock was set back meanwhile, nobody can tell, and what it was
+// set back by counts as away too. Where none has ever told that it was there,
+// nothing is known, and it counts as there.
+func (t *tx) away(ctx context.Context, since time.Time) (time.Duration, error) {
 	var known bool
 	if err := t.one(ctx, `SELECT EXISTS (SELECT 1 FROM heartbeats)`, nil, &known); err != nil || !known {
 		return 0, err
 	}
-	stretches, err := collect(ctx, t, `SELECT started_at, beat_at, gap_min FROM heartbeats WHERE beat_at >= ? ORDER BY started_at`,
-		[]any{micros(since)}, func(rows *sql.Rows) (stretch, error) {
+	stretches, err := collect(ctx, t, `SELECT started_at, beat_at, gap_min, set_back FROM heartbeats
+		WHERE beat_at >= ? OR set_back > 0 AND started_at + set_back >= ? ORDER BY started_at`,
+		[]any{micros(since), micros(since)}, func(rows *sql.Rows) (stretch, error) {
 			var s stretch
-			err := rows.Scan(instant{&s.from}, instant{&s.until}, duration{&s.gap})
+			err := rows.Scan(instant{&s.from}, instant{&s.until}, duration{&s.gap}, duration{&s.setBack})
 			return s, err
 		})
 	if err != nil {
 		return 0, err
 	}
-	var away time.Duration
+	return uncovered(stretches, since, t.now), nil
+}
+
+// uncovered is how much of a time no stretch covers; they are in the order of
+// their beginnings.
+func uncovered(stretches []stretch, since, now time.Time) time.Duration {
+	var away, setBack time.Duration
 	covered := since
 	for _, s := range stretches {
-		if !s.from.Before(t.now) {
+		if !s.from.Before(now) {
 			break // the clock was set back since
+		}
+		if !s.from.Add(s.setBack).Before(since) {
+			setBack = max(setBack, s.setBack) // each process tells of the same
 		}
 		if s.from.After(covered) {
 			away += s.from.Sub(covered)
 		}
-		if t.now.Sub(s.until) <= s.gap {
-			s.until = t.now // alive, and between two beats
+		if now.Sub(s.until) <= s.gap {
+			s.until = now // alive, and between two beats
 		}
 		if s.until.After(covered) {
 			covered = s.until
 		}
 	}
-	if t.now.After(covered) {
-		away += t.now.Sub(covered)
+	if now.After(covered) {
+		away += now.Sub(covered)
 	}
-	return away, nil
+	return away + setBack
 }
 
 // learn takes a callback's time as a lesson about its factory: the longest, and

@@ -18,6 +18,7 @@ func orderingChecks() []check {
 		{"NothingIsPlacedWhilePaused", pausedPlacesNothing},
 		{"AWindowStandsStillWhileNobodyIsThere", windowStandsStill},
 		{"AJumpOfTheClockMakesNothingOverdue", clockJump},
+		{"AnAbsenceBeforeTheClockWasSetBackIsNotForgotten", absenceBeforeSetBack},
 		{"AFurtherProcessThatBeatsIsEnough", otherProcessBeats},
 		{"AbsenceWithoutEndEndsWithAPerson", absenceEnds},
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
@@ -236,6 +237,25 @@ func clockJump(t *testing.T, h harness) {
 		}
 		s.receive(a, 10, "ten")
 		s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived)
+	}
+}
+
+func absenceBeforeSetBack(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.beating("a", time.Second)
+	a := s.placed("A", 10)
+	s.beating("a", time.Minute)
+	s.clock.advance(time.Minute) // nobody is there; and the clock is set back beyond
+	s.clock.advance(-2 * time.Minute)
+	s.beating("a", windowTime+time.Second)
+	for range 2 { // what the clock was set back by does not count as waited for
+		if o := s.look(a); o.State == restock.OrderPlanned {
+			t.Fatalf("I6 the order is made again, though nobody was there for a while")
+		}
+		s.beating("a", windowTime)
+	}
+	if o := s.look(a); o.State != restock.OrderHeld {
+		t.Errorf("P3 the order is %s in the end, want held", o.State)
 	}
 }
 

@@ -55,6 +55,7 @@ CREATE TABLE heartbeats (
     started_at INTEGER NOT NULL,
     beat_at    INTEGER NOT NULL,
     gap_min    INTEGER NOT NULL, -- microseconds after the last beat until it counts as gone
+    set_back   INTEGER NOT NULL, -- microseconds that the clock was set back by when it began, as far as beats tell
     PRIMARY KEY (owner, started_at)
 ) WITHOUT ROWID;
 CREATE INDEX heartbeats_beat ON heartbeats (beat_at);
