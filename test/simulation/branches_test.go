@@ -116,6 +116,7 @@ func mustHappen() []branch {
 		secondAfterFirst, notStored, lostInOutage, late2xx, late2xxAfterReceived, answerNotStored, sentAgainUnwritten,
 		retriedRefused, reordered, overdueReordered, gapHeld, budgetHeld, neverCalledHeld, othersHeld,
 		policyHeld, waitingByPolicy, waitedOn, breakerOpened, probed, repeatApplied, closedShort, leaseOver, refusedHeld,
+		waitOverHeld, receiptRefused, receiptApproved, approvedBeyond, orphanApproved, goodsBooked, orderWaits, orderRetried, orderWrittenOff,
 		crashedWhileSending, startedWhileSending, messageDropped, messageRepeated, planFailed, ourOutage, clockJump, clockBack,
 	}
 }

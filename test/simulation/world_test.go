@@ -281,6 +281,7 @@ func (w *world) run() {
 	w.mischief(25*time.Minute, w.jump)
 	w.mischief(40*time.Minute, w.move)
 	w.mischief(20*time.Second, w.forge)
+	w.mischief(5*time.Second, w.person)
 	w.mischief(8*time.Second, w.placeSome)
 	w.mischief(2*time.Second, w.pump)
 	w.mischief(10*time.Second, w.sweep)
