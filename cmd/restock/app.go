@@ -187,8 +187,8 @@ func (a *app) furnish(ctx context.Context) error {
 	if a.shop, err = a.openShop(strings.TrimSpace(token), proxies); err != nil {
 		return err
 	}
-	client := factory.NewClient(factory.Config{TotalTimeout: a.cfg.FactoryTimeout})
-	a.replenisher = replenish.New(a.store, client, replenish.Config{
+	orders, placer := failpoints(a.store, factory.NewClient(factory.Config{TotalTimeout: a.cfg.FactoryTimeout}))
+	a.replenisher = replenish.New(orders, placer, replenish.Config{
 		Logger: a.log, PublicURL: a.publicURL(), Keys: a.keyring, TrustedProxies: proxies,
 		SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow, CallTimeout: a.cfg.FactoryTimeout,
 	})

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/restock/restock/test/blackbox"
 )
 
 // plan is how much one run does.
@@ -84,7 +86,7 @@ func TestKilledAtAnyMomentNothingIsLost(t *testing.T) {
 	closeShop()
 	<-done
 	if err != nil {
-		t.Fatalf("%v; the server's last words:\n%s", err, w.server.lastWords())
+		t.Fatalf("%v; the server's last words:\n%s", err, w.server.LastWords())
 	}
 	w.settle()
 	w.judge()
@@ -95,7 +97,7 @@ func open(t *testing.T, seed uint64) *world {
 	t.Helper()
 	const stream = 9
 	folder := t.TempDir()
-	binary, err := build(t.Context(), folder)
+	binary, err := blackbox.Build(t.Context(), folder, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +116,13 @@ func open(t *testing.T, seed uint64) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = &server{binary: binary, up: up, log: log, args: []string{
+	w.server = &server{up: up, Server: blackbox.Server{Binary: binary, Log: log, Args: []string{
 		"serve", "--listen", address, "--data", w.data, "--catalog", catalogue, "--mail", "smtp://" + mails + "?tls=none",
 		"--callback-window", "2s", "--sweep-interval", "500ms", "--retry-base", "50ms", "--alert-gap", "1s", "--log-level", "warn",
-	}}
-	t.Cleanup(w.server.abandon)
+	}}}
+	t.Cleanup(w.server.Abandon)
 	if err := w.server.start(); err != nil {
-		t.Fatalf("%v:\n%s", err, w.server.lastWords())
+		t.Fatalf("%v:\n%s", err, w.server.LastWords())
 	}
 	return w
 }
@@ -243,7 +245,7 @@ func (w *world) awaitMoment(ctx context.Context, class *flights) error {
 
 // killAtStart kills while the server takes up what the last one left.
 func (w *world) killAtStart(ctx context.Context) error {
-	if err := w.server.launch(); err != nil {
+	if err := w.server.Launch(); err != nil {
 		return err
 	}
 	pause(ctx, w.dice.upTo(30*time.Millisecond))
@@ -268,8 +270,8 @@ func (w *world) settle() {
 	case left != "":
 		w.t.Logf("still leased to dead processes: %s", left)
 	}
-	if err := w.server.stop(); err != nil {
-		w.t.Errorf("%v; its last words:\n%s", err, w.server.lastWords())
+	if err := w.server.Stop(); err != nil {
+		w.t.Errorf("%v; its last words:\n%s", err, w.server.LastWords())
 	}
 }
 
@@ -321,7 +323,7 @@ func (w *world) tell(b *books) {
 // verify is the product's own judgement, the last word and not the only one.
 func (w *world) verify() {
 	w.t.Helper()
-	out, err := exec.CommandContext(w.t.Context(), w.server.binary, "verify", "--data", w.data).CombinedOutput()
+	out, err := exec.CommandContext(w.t.Context(), w.server.Binary, "verify", "--data", w.data).CombinedOutput()
 	if err != nil {
 		w.t.Errorf("restock verify: %v\n%s", err, out)
 	}
