@@ -64,7 +64,7 @@ func (g *greeting) Write(p []byte) (int, error) {
 // Launch starts a process and does not wait for it.
 func (s *Server) Launch() error {
 	s.greeted, s.ended = make(chan struct{}), make(chan struct{})
-	s.process = exec.Command(s.Binary, s.Args...) //nolint:gosec // what Build made; Abandon ends it.
+	s.process = exec.CommandContext(context.Background(), s.Binary, s.Args...) //nolint:gosec // what Build made; Abandon ends it.
 	s.process.Env = s.Env
 	s.process.Stdout = &greeting{said: s.greeted}
 	s.process.Stderr = s.Log
