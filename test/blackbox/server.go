@@ -41,7 +41,7 @@ func Build(ctx context.Context, folder, tags string) (string, error) {
 type Server struct {
 	Binary string
 	Args   []string
-	Env    []string // nil for that of the test
+	Env    []string // nil for that of the test, empty for none
 	Log    *os.File // what all its processes said
 
 	process *exec.Cmd
@@ -106,6 +106,9 @@ func (s *Server) KilledHard() bool {
 	status, ok := s.process.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
+
+// Pid is the process's number.
+func (s *Server) Pid() int { return s.process.Process.Pid }
 
 // KillNow sends kill -9 and does not wait for the end.
 func (s *Server) KillNow() error { return s.process.Process.Kill() }

@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,10 +17,14 @@ import (
 	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue"
 )
 
 // WaitMax bounds every wait for what the program does by itself.
 const WaitMax = 60 * time.Second
+
+// answerMax bounds one answer of the server.
+const answerMax = 20 * time.Second
 
 // PublicURL is where the factory believes the shop to be. It does not change
 // when the server comes back on another port.
@@ -35,28 +40,33 @@ type Shop struct {
 	Factory *Factory
 	Data    string
 
-	t   *testing.T
-	url string
+	t       *testing.T
+	url     string
+	bare    bool
+	promise string
 }
 
 // Setup is what a shop can differ in.
 type Setup struct {
 	Factory  *Factory
 	Products string   // more lines of the catalogue's products
+	Sections string   // more sections of the catalogue
 	Flags    []string // of serve
 	Env      []string // of the first process
+	Bare     bool     // the process gets no environment at all
+	Promise  string   // what is broken if it does not start
 }
 
 // OpenShop starts a shop; its last process ends with the test.
 func OpenShop(t *testing.T, binary string, setup Setup) *Shop {
 	t.Helper()
 	folder := t.TempDir()
-	s := &Shop{t: t, Factory: setup.Factory, Data: filepath.Join(folder, "data")}
+	s := &Shop{t: t, bare: setup.Bare, promise: cmp.Or(setup.Promise, "the server has to start"), Factory: setup.Factory, Data: filepath.Join(folder, "data")}
 	catalogue := filepath.Join(folder, "catalog.yaml")
 	text := fmt.Sprintf("default_product: %s\nfactories:\n"+
 		"  - {identifier: FF-500293, url: %q, lead_time: 100ms, rate_per_second: 1000}\nproducts:\n"+
-		"  - {sku: %s, slug: donut, name: 부산도너츠, price: 19900, opening_stock: 3, factory: FF-500293, reorder_point: 0, order_quantity: 10}\n%s",
-		Donut, s.Factory.URL, Donut, setup.Products)
+		"  - {sku: %s, slug: donut, name: 부산도너츠, price: 19900, opening_stock: 3, factory: FF-500293, reorder_point: 0, order_quantity: 10}\n%s%s",
+		Donut, s.Factory.URL, Donut, setup.Products, setup.Sections)
 	if err := os.WriteFile(catalogue, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +94,11 @@ func OpenShop(t *testing.T, binary string, setup Setup) *Shop {
 func (s *Shop) Start(env ...string) {
 	s.t.Helper()
 	s.Server.Env = append(environment(), env...)
+	if s.bare {
+		s.Server.Env = []string{}
+	}
 	if err := s.Server.Start(); err != nil {
-		s.t.Fatalf("%v; its last words:\n%s", err, s.Server.LastWords())
+		s.t.Fatalf("%s: %v; its last words:\n%s", s.promise, err, s.Server.LastWords())
 	}
 	address, err := os.ReadFile(filepath.Join(s.Data, "server"))
 	if err != nil {
@@ -162,7 +175,7 @@ func (s *Shop) post(target string, body []byte) (Answer, error) {
 
 // exchange has a connection of its own, so that Go repeats nothing by itself.
 func exchange(request *http.Request) (Answer, error) {
-	client := &http.Client{Timeout: WaitMax, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: answerMax, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return Answer{}, err
@@ -172,32 +185,32 @@ func exchange(request *http.Request) (Answer, error) {
 	return Answer{response.StatusCode, string(body)}, err
 }
 
-// ask reads from the operator's API.
-func (s *Shop) ask(path string, v any) error {
+// Operate sends a request to the operator's API, with the token.
+func (s *Shop) Operate(method, path, body string) (Answer, error) {
 	token, err := os.ReadFile(filepath.Join(s.Data, "operator-token"))
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, http.NoBody)
+	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	answer, err := exchange(request)
-	if err == nil && answer.Status != http.StatusOK {
-		err = fmt.Errorf("%s: %d %s", path, answer.Status, answer.Body)
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal([]byte(answer.Body), v)
+	return exchange(request)
 }
 
 // Get reads from the operator's API, which must answer.
 func (s *Shop) Get(path string, v any) {
 	s.t.Helper()
-	if err := s.ask(path, v); err != nil {
-		s.t.Fatal(err)
+	answer, err := s.Operate(http.MethodGet, path, "")
+	if err == nil && answer.Status != http.StatusOK {
+		err = fmt.Errorf("%d %s", answer.Status, answer.Body)
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(answer.Body), v)
+	}
+	if err != nil {
+		s.t.Fatalf("%s: %v", path, err)
 	}
 }
 
@@ -222,9 +235,9 @@ func (s *Shop) Product(sku string) restock.Product {
 	return p
 }
 
-// Until looks again and again until ok, for what nobody signals. What is
-// waited for is named for when it does not come.
-func (s *Shop) Until(what string, ok func() bool) {
+// Until looks again and again until ok, for what nobody signals. The complaint
+// when it does not come says which promise that breaks.
+func (s *Shop) Until(promise string, ok func() bool) {
 	s.t.Helper()
 	const interval = 20 * time.Millisecond
 	ctx, cancel := context.WithTimeout(s.t.Context(), WaitMax)
@@ -235,9 +248,32 @@ func (s *Shop) Until(what string, ok func() bool) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			s.t.Fatalf("P3 every attempt ends, and is told: after %v there is still not %s; orders %+v", WaitMax, what, s.Orders())
+			s.t.Fatalf("%s: not so after %v; orders %+v", promise, WaitMax, s.Orders())
 		}
 	}
+}
+
+// Quiet waits until no message is waiting or in flight.
+func (s *Shop) Quiet() {
+	s.t.Helper()
+	s.Until("I5 every message ends as handled or dead", func() bool {
+		for _, q := range s.Queues() {
+			if q.Waiting+q.InFlight > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Queues are the queues' counts.
+func (s *Shop) Queues() []queue.Stats {
+	s.t.Helper()
+	var status struct {
+		Queues []queue.Stats `json:"queues"`
+	}
+	s.Get("/v1/status", &status)
+	return status.Queues
 }
 
 // Verify runs restock verify beside the server, and gives its complaint.

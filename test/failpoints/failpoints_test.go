@@ -250,7 +250,7 @@ func (s *story) order() restock.Order {
 func (s *story) untilState(states ...restock.OrderState) restock.Order {
 	s.t.Helper()
 	var o restock.Order
-	s.Until(fmt.Sprint(states), func() bool {
+	s.Until(fmt.Sprint("P3 every attempt ends, and is told: the order becomes ", states), func() bool {
 		o = s.order()
 		return slices.Contains(states, o.State)
 	})
@@ -271,7 +271,7 @@ func (s *story) end() {
 		s.deliver()
 	case neverOrdered:
 		// Another attempt is within the budget; that one it delivers.
-		s.Until("held, or another attempt", func() bool {
+		s.Until("P3 every attempt ends, and is told: it is held, or attempted again", func() bool {
 			return len(s.Factory.Orders()) > 0 || s.order().State == restock.OrderHeld
 		})
 		if len(s.Factory.Orders()) == 0 {
@@ -305,7 +305,7 @@ func (s *story) judge() {
 func (s *story) judgeHeld() {
 	s.t.Helper()
 	o := s.untilState(restock.OrderHeld)
-	s.Until("a mail about order "+o.ID.String(), func() bool {
+	s.Until("P3 every attempt ends, and is told: a mail says that "+o.ID.String()+" is held", func() bool {
 		return slices.ContainsFunc(s.Mails(), func(mail string) bool { return strings.Contains(mail, "restock: order held") })
 	})
 }

@@ -72,7 +72,7 @@ func resetCommand(t *testing.T) {
 	}
 	f.Await(t, 2)
 	var second restock.Order
-	s.Until("the second order unknown", func() bool {
+	s.Until("P3 every attempt ends: the second order is unknown", func() bool {
 		second = s.Orders()[0] // newest first
 		return second.State == restock.OrderUnknown
 	})
