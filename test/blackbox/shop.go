@@ -21,7 +21,7 @@ import (
 )
 
 // WaitMax bounds every wait for what the program does by itself.
-const WaitMax = 60 * time.Second
+const WaitMax = 40 * time.Second
 
 // answerMax bounds one answer of the server.
 const answerMax = 20 * time.Second
