@@ -129,7 +129,7 @@ func (s *Shop) AwaitDeath() {
 	select {
 	case <-s.Server.Ended():
 	case <-timer.C:
-		s.t.Fatalf("the server is still there after %v", WaitMax)
+		s.t.Fatalf("the server is still there after %v; orders %+v", WaitMax, s.Orders())
 	}
 }
 
