@@ -183,6 +183,8 @@ func TestPlaceJudgesAnswers(t *testing.T) {
 			restock.AttemptUnknown, 400,
 		},
 		{"500", http11("500 Internal Server Error", okBody), restock.AttemptUnknown, 500},
+		{"502 of a gateway", http11("502 Bad Gateway", "<html>"), restock.AttemptUnknown, 502},
+		{"504 of a gateway", http11("504 Gateway Timeout", "<html>"), restock.AttemptUnknown, 504},
 		{"503", http11("503 Service Unavailable", ""), restock.AttemptUnknown, 503},
 		{"not HTTP", "SSH-2.0-OpenSSH\r\n", restock.AttemptUnknown, 0},
 		{"half a header", "HTTP/1.1 201 Cre", restock.AttemptUnknown, 0},

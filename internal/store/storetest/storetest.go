@@ -62,6 +62,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"PeopleReceipt", peopleReceiptChecks()},
 		{"Switch", switchChecks()},
 		{"Reconcile", reconcileChecks()},
+		{"Outage", outageChecks()},
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
 		{"Catalog", catalogChecks()},
