@@ -45,9 +45,11 @@ type Callback struct {
 	Claimed string
 	// Problem says why the body could not be read, if so.
 	Problem string
-	Body    []byte // without the token, cut to BodyBytesKept
-	Hash    [32]byte
-	Remote  string
+	// PublicURL is where factories are told to call back at present.
+	PublicURL string
+	Body      []byte // without the token, cut to BodyBytesKept
+	Hash      [32]byte
+	Remote    string
 }
 
 // BodyBytesKept is how much of a callback's body is stored as evidence.

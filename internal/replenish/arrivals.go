@@ -138,7 +138,7 @@ func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, ord
 		problem, c.report.Count = c.problem.Error(), 0
 	}
 	receipt, err := r.store.Receive(req.Context(), restock.Callback{
-		OrderID: order, Attempt: attempt,
+		OrderID: order, Attempt: attempt, PublicURL: r.cfg.PublicURL,
 		Product: r.conceal(c.report.ProductID), Factory: r.conceal(c.report.FactoryID), Requester: r.conceal(c.report.Requester),
 		Count: c.report.Count, Claimed: r.conceal(c.report.Claimed), Problem: r.conceal(problem),
 		Body: []byte(r.conceal(string(c.body))), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,

@@ -64,7 +64,7 @@ func (t *tx) away(ctx context.Context, since time.Time) (time.Duration, error) {
 		return 0, err
 	}
 	stretches, err := collect(ctx, t, `SELECT started_at, beat_at, gap_min, set_back FROM heartbeats
-		WHERE beat_at >= ? OR set_back > 0 AND started_at + set_back >= ? ORDER BY started_at`,
+		WHERE beat_at + gap_min >= ? OR set_back > 0 AND started_at + set_back >= ? ORDER BY started_at`,
 		[]any{micros(since), micros(since)}, func(rows *sql.Rows) (stretch, error) {
 			var s stretch
 			err := rows.Scan(instant{&s.from}, instant{&s.until}, duration{&s.gap}, duration{&s.setBack})
@@ -106,8 +106,13 @@ func uncovered(stretches []stretch, since, now time.Time) time.Duration {
 
 // learn takes a callback's time as a lesson about its factory: the longest, and
 // an average in which the last five count most. What came while nobody was
-// there, or after the clock was set, teaches nothing.
-func (t *tx) learn(ctx context.Context, a restock.Attempt) error {
+// there, or after the clock was set, teaches nothing. A call that came before its
+// order was answered came to the present public URL: nobody has written down
+// yet which one the factory was told.
+func (t *tx) learn(ctx context.Context, a restock.Attempt, publicURL string) error {
+	if a.State != restock.AttemptSending {
+		publicURL = ""
+	}
 	took := t.now.Sub(a.SentAt)
 	away, err := t.away(ctx, a.SentAt)
 	if err != nil {
@@ -117,10 +122,10 @@ func (t *tx) learn(ctx context.Context, a restock.Attempt) error {
 		took = 0
 	}
 	return t.must(ctx, `UPDATE factories SET
-			called_back_at = COALESCE(NULLIF((SELECT public_url FROM order_attempts WHERE order_id = ? AND number = ?), ''), called_back_at),
+			called_back_at = COALESCE(NULLIF((SELECT public_url FROM order_attempts WHERE order_id = ? AND number = ?), ''), NULLIF(?, ''), called_back_at),
 			lead_time_longest = MAX(lead_time_longest, ?),
 			lead_time_learned = CASE WHEN ? = 0 THEN lead_time_learned WHEN lead_times_seen = 0 THEN ? ELSE lead_time_learned + (? - lead_time_learned) / 5 END,
 			lead_times_seen = lead_times_seen + (? > 0)
-		WHERE id = ?`, a.OrderID, a.Number, took.Microseconds(), took.Microseconds(), took.Microseconds(), took.Microseconds(),
+		WHERE id = ?`, a.OrderID, a.Number, publicURL, took.Microseconds(), took.Microseconds(), took.Microseconds(), took.Microseconds(),
 		took.Microseconds(), a.Factory.ID)
 }

@@ -43,7 +43,7 @@ func (s *Store) Receive(ctx context.Context, c restock.Callback, judge func(rest
 		if err := tx.book(ctx, p, o, a, c, before.times, &receipt); err != nil || receipt.Applied == 0 || a.Received > 0 {
 			return err
 		}
-		return tx.learn(ctx, a)
+		return tx.learn(ctx, a, c.PublicURL)
 	})
 	return receipt, err
 }

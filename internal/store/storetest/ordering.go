@@ -23,6 +23,8 @@ func orderingChecks() []check {
 		{"AbsenceWithoutEndEndsWithAPerson", absenceEnds},
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
 		{"LeadTimesAreLearned", leadTimesLearned},
+		{"ACallBeforeTheAnswerTellsThatTheFactoryReachesUs", earlyCallTeaches},
+		{"ABeatCoversTheTimeUntilTheNext", beatCoversAhead},
 		{"OverdueOrdersOfTheFactoryAreCounted", othersCounted},
 		{"HeldReportsOfALateOrderAreCounted", heldReportsCounted},
 		{"AWaitEndsAndIsLookedAtAgain", waitEnds},
@@ -316,6 +318,30 @@ func leadTimesLearned(t *testing.T, h harness) {
 	f := s.factory()
 	if f.LeadTimesSeen != 3 || f.LeadTimeLongest != 100*time.Second || f.LeadTimeLearned != 58*time.Second || f.CalledBackAt != "https://shop.example" {
 		t.Errorf("learned %d, longest %v, usual %v, at %q", f.LeadTimesSeen, f.LeadTimeLongest, f.LeadTimeLearned, f.CalledBackAt)
+	}
+}
+
+func earlyCallTeaches(t *testing.T, h harness) {
+	s, a := h.sending(t)
+	early := callback(a, 10, "ten")
+	early.PublicURL = "https://shop.example"
+	_, err := s.Receive(s.ctx(), early, upToMissing)
+	s.must(err)
+	if got := s.factory().CalledBackAt; got != "https://shop.example" {
+		t.Errorf("called back at %q", got)
+	}
+}
+
+func beatCoversAhead(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.must(s.Beat(s.ctx(), "a", beatGap))
+	s.clock.advance(time.Second) // between two beats
+	a := s.placed("A", 10)
+	s.clock.advance(10 * time.Second)
+	s.must(s.Chase(s.ctx(), a.OrderID, window, toPerson)) // nothing: its time has not come
+	s.exec(`UPDATE replenishment_orders SET due_at = due_at - 110000000`)
+	if o := s.look(a); o.State != restock.OrderPlanned {
+		t.Errorf("the order is %s: %s; somebody was there all the time", o.State, o.HeldReason)
 	}
 }
 
