@@ -119,12 +119,14 @@ func (t *tx) claim(ctx context.Context, id restock.OrderID, owner string, lease 
 }
 
 // insertAttempt takes the next number, or the last one again if that attempt
-// was proven not to have been sent: the factory never saw it.
+// was proven not to have been sent: the factory never saw it, so it freezes
+// anew what the factory is asked for now.
 func (t *tx) insertAttempt(ctx context.Context, a *restock.Attempt) error {
 	if a.Number > 0 {
-		n, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'sending', tries = tries + 1, owner = ?, lease_until = ?, sent_at = ?
+		n, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'sending', tries = tries + 1, owner = ?, lease_until = ?, sent_at = ?,
+				quantity = received + ?, slug = ?, factory = ?, requester = ?
 			WHERE order_id = ? AND number = ? AND state = 'not_sent'`,
-			a.Owner, micros(a.LeaseUntil), micros(a.SentAt), a.OrderID, a.Number)
+			a.Owner, micros(a.LeaseUntil), micros(a.SentAt), a.Quantity, a.Slug, a.Factory.Identifier, a.Requester, a.OrderID, a.Number)
 		if err != nil {
 			return err
 		}

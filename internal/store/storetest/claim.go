@@ -17,6 +17,7 @@ func claimChecks() []check {
 		{"OneSlowFactoryDoesNotStandBeforeAnother", bulkhead},
 		{"TwoClaimersNeverGetTheSame", claimersApart},
 		{"AnAttemptFreezesWhatTheFactoryIsAskedFor", attemptFreezes},
+		{"AnAttemptThatWasNeverSentFreezesAnewWhatIsAskedFor", unsentFreezesAnew},
 		{"SendingIsDurableBeforeAnybodyMaySend", sendingDurable},
 		{"NextPlacingSaysWhenToLookAgain", nextPlacing},
 	}
@@ -206,4 +207,21 @@ func nextPlacing(t *testing.T, h harness) {
 		t.Errorf("next placing in %v, want in an hour", got)
 	}
 	s.settle(a, restock.AttemptAccepted)
+}
+
+// unsentFreezesAnew claims an attempt again that was proven not sent: its
+// callback is judged by what was asked for in the end.
+func unsentFreezesAnew(t *testing.T, h harness) {
+	c := catalogue(ordered("A", 0, 0, 10))
+	s := h.shop(t, c)
+	s.order("A", 10)
+	s.settle(s.claim(), restock.AttemptNotSent)
+	c.Factories[0].Requester, c.Products[0].Slug = "somebody else", "another"
+	s.apply(c)
+	s.clock.advance(time.Minute)
+	a := s.claim()
+	seen := s.seenBy(a)
+	if a.Tries != 2 || a.Requester != "somebody else" || seen.Requester != a.Requester || seen.Slug != a.Slug {
+		t.Errorf("P4 the factory was asked by %q at %q, its callback is judged by %q at %q", a.Requester, a.Slug, seen.Requester, seen.Slug)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 func peopleOrderChecks() []check {
 	return []check{
+		{"TheRestThatIsAskedForIsTheMostThatItsAttemptReceives", restIsTheMost},
 		{"AnApprovedOrderIsPlacedAndOneThatWaitsIsNot", approveOrder},
 		{"ARejectedOrderIsClosedAndItsProductCanBeOrderedAgain", rejectOrder},
 		{"ASnoozeBesideARejectionIsInTheSameTransaction", rejectAndSnooze},
@@ -335,4 +336,28 @@ func approveAtOnce(t *testing.T, h harness) {
 		}
 	})
 	s.wantAudit("order.approve A by kim: yes")
+}
+
+// restIsTheMost lets a part come while the second attempt is not sent yet: that
+// is made for the rest alone, and no more of it is applied.
+func restIsTheMost(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.beating("a", time.Second)
+	a := s.placed("A", 10)
+	s.beating("a", windowTime)
+	s.sweep()
+	s.settle(s.claim(), restock.AttemptNotSent)
+	s.receive(a, 4, "four")
+	s.clock.advance(time.Hour) // nobody is there
+	s.beating("a", windowTime)
+	s.look(a)
+	s.beating("a", windowTime)
+	s.look(a)
+	_, err := s.RetryOrder(s.ctx(), a.OrderID, by("again"))
+	s.must(err)
+	second := s.claim()
+	if r := s.receive(second, 10, "ten"); second.Quantity != 6 || r.Applied != 6 || r.Held != 4 {
+		t.Errorf("P4 asked for %d, applied %d and held %d of ten", second.Quantity, r.Applied, r.Held)
+	}
+	s.wantStock("A", 10, 0)
 }
