@@ -89,7 +89,9 @@ func (t *tx) judgeFactory(ctx context.Context, a restock.Attempt, answer restock
 		failures++
 	case busy:
 	}
-	probed := state == restock.BreakerHalfOpen
+	// Who was called before it opened says nothing about the probe, which is
+	// still on its way and must stay the only one.
+	probed := state == restock.BreakerHalfOpen && until.Equal(a.LeaseUntil)
 	if probed || state == restock.BreakerClosed && failures >= breakerFailuresMax {
 		state = restock.BreakerOpen
 		until = t.now.Add(min(breakerPauseMax, breakerPauseBase<<min(opened, 16))) //nolint:mnd // 16 doublings are beyond the maximum.

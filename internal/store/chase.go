@@ -127,8 +127,8 @@ func (t *tx) postpone(ctx context.Context, o orderRow, by time.Duration) error {
 }
 
 // others counts the factory's other orders that tell whether its callbacks come:
-// those that are overdue, and those of which something came since this one was
-// sent.
+// those that are overdue, and those that it called about since this one was
+// sent. What a person booked came without a call.
 func (t *tx) others(ctx context.Context, o orderRow) (all, overdue int64, err error) {
 	if err := t.one(ctx, `SELECT COUNT(*) FROM replenishment_orders o WHERE o.factory_id = ? AND o.id <> ?
 			AND o.state NOT IN ('received', 'closed_short')
@@ -138,8 +138,8 @@ func (t *tx) others(ctx context.Context, o orderRow) (all, overdue int64, err er
 	}
 	var came int64
 	err = t.one(ctx, `SELECT COUNT(DISTINCT a.order_id) FROM order_attempts a WHERE a.factory_id = ? AND a.order_id <> ?
-			AND a.received > 0 AND EXISTS (SELECT 1 FROM receipts r WHERE r.order_id = a.order_id AND r.created_at >= ?)`,
-		[]any{o.FactoryID, o.ID, micros(o.Attempts[len(o.Attempts)-1].SentAt)}, &came)
+			AND a.received > 0 AND EXISTS (SELECT 1 FROM receipts r WHERE r.order_id = a.order_id AND r.created_at >= ? AND r.remote <> ?)`,
+		[]any{o.FactoryID, o.ID, micros(o.Attempts[len(o.Attempts)-1].SentAt), byOperator}, &came)
 	return overdue + came, overdue, err
 }
 

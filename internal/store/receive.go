@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/restock/restock"
 )
@@ -123,7 +124,7 @@ func (t *tx) book(ctx context.Context, p restock.Product, o orderRow, a restock.
 	if r.Applied > 0 {
 		err = t.applyGoods(ctx, p, o, a, r)
 	} else {
-		err = t.proveAcceptance(ctx, a)
+		err = t.proveAcceptance(ctx, o, a, r.State)
 	}
 	if err != nil {
 		return err
@@ -186,11 +187,19 @@ func (t *tx) receiveOrder(ctx context.Context, o orderRow, a restock.Attempt, ap
 }
 
 // proveAcceptance notes that the factory has the order although it said
-// otherwise, or nothing: a callback proves it, whatever the POST answered.
-func (t *tx) proveAcceptance(ctx context.Context, a restock.Attempt) error {
-	_, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'accepted'
-		WHERE order_id = ? AND number = ? AND state IN ('sending', 'unknown', 'rejected')`, a.OrderID, a.Number)
-	return err
+// otherwise, or nothing: a callback proves it, whatever the POST answered. An
+// order that was to be made again is held when a report of it is: the factory
+// did call, so a person looks before it is asked once more.
+func (t *tx) proveAcceptance(ctx context.Context, o orderRow, a restock.Attempt, receipt restock.ReceiptState) error {
+	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'accepted'
+		WHERE order_id = ? AND number = ? AND state IN ('sending', 'unknown', 'rejected')`, a.OrderID, a.Number); err != nil {
+		return err
+	}
+	if o.State != restock.OrderPlanned || receipt != restock.ReceiptHeld {
+		return nil
+	}
+	return t.settleLate(ctx, o, restock.Overdue{Reason: fmt.Sprintf(
+		"%s did call, and its report is held: approve or refuse it, see `restock receipts list --state held`", a.Factory.Identifier)})
 }
 
 func (t *tx) holdOrphan(ctx context.Context, c restock.Callback, r *restock.Receipt) error {

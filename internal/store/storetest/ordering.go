@@ -12,6 +12,7 @@ func orderingChecks() []check {
 	return []check{
 		{"FiveFailuresOpenTheBreakerAndOneProbeGoesThrough", breakerProbes},
 		{"TheBreakerOfOneFactoryBarsNoOther", breakerAlone},
+		{"ALateAnswerSaysNothingAboutTheProbe", lateAnswerBesideProbe},
 		{"AProbeThatDiedIsFollowedByAnother", probeDies},
 		{"WhoAsksForTimeIsLeftAloneWithAllOrders", retryAfterHolds},
 		{"RetriesHaveABudgetAndFirstTriesDoNot", retryBudget},
@@ -26,6 +27,9 @@ func orderingChecks() []check {
 		{"ACallBeforeTheAnswerTellsThatTheFactoryReachesUs", earlyCallTeaches},
 		{"ABeatCoversTheTimeUntilTheNext", beatCoversAhead},
 		{"OverdueOrdersOfTheFactoryAreCounted", othersCounted},
+		{"GoodsThatAPersonBookedAreNoCall", bookedIsNoCall},
+		{"AHeldReportStopsAnotherAttempt", reportStopsAttempt},
+		{"AHeldReportOfWhatWasRefusedCountsForTheBudget", reportCounts},
 		{"HeldReportsOfALateOrderAreCounted", heldReportsCounted},
 		{"AWaitEndsAndIsLookedAtAgain", waitEnds},
 		{"AnOrderByHandHasASlotOfItsOwn", manualSlots},
@@ -558,4 +562,70 @@ func orphanedLease(t *testing.T, h harness) {
 	s.receive(second, 10, "ten")
 	s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived, restock.AttemptReceived)
 	s.wantStock("A", 20, 0)
+}
+
+func lateAnswerBesideProbe(t *testing.T, h harness) {
+	s := busyShop(t, h, 12, nil)
+	late := s.claim()
+	for range 5 {
+		s.settle(s.claim(), restock.AttemptUnknown)
+	}
+	s.clock.advance(5 * time.Second)
+	probe := s.claim()
+	s.settle(late, restock.AttemptUnknown)
+	s.clock.advance(leaseTime - time.Second)
+	s.wantNoClaim() // the probe is on its way still
+	s.settle(probe, restock.AttemptAccepted)
+	s.claim()
+}
+
+func bookedIsNoCall(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10), ordered("B", 0, 0, 10)))
+	a, b := s.placed("A", 10), s.placed("B", 10)
+	_, err := s.BookReceipt(s.ctx(), restock.Booking{OrderID: a.OrderID, Count: 10}, by("a lorry came, and no call"), restock.Key{})
+	s.must(err)
+	s.clock.advance(windowTime)
+	s.must(s.Chase(s.ctx(), b.OrderID, window, func(l restock.Lateness) restock.Overdue {
+		if l.Others != 0 {
+			t.Errorf("%d others count as called about, want 0", l.Others)
+		}
+		return toPerson(l)
+	}))
+}
+
+// reportStopsAttempt lets a report be held while its order waits to be made again.
+func reportStopsAttempt(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	a := s.placed("A", 10)
+	s.clock.advance(windowTime)
+	s.sweep()
+	s.receive(a, 0, "unreadable")
+	s.wantOrder(a.OrderID, restock.OrderHeld, restock.AttemptOverdue)
+	s.wantPublished(restock.OrderHeldFor, "A", 1)
+	s.wantNoClaim()
+	_, err := s.RetryOrder(s.ctx(), a.OrderID, by("none came"))
+	s.must(err)
+	s.receive(a, 0, "unreadable") // the first repeat is held too
+	s.wantOrder(a.OrderID, restock.OrderHeld, restock.AttemptOverdue)
+	_, err = s.RetryOrder(s.ctx(), a.OrderID, by("none came"))
+	s.must(err)
+	s.receive(a, 0, "unreadable") // others are only counted
+	s.claim()
+}
+
+func reportCounts(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.placed("A", 10)
+	s.clock.advance(windowTime)
+	s.sweep()
+	second := s.claim()
+	refused := s.answer(second, restock.AttemptRejected)
+	refused.Status, refused.RetryAt = 503, s.clock.now()
+	s.must(s.SettleAttempt(s.ctx(), second, refused))
+	s.receive(second, 0, "unreadable") // it was accepted all the same
+	a, err := s.ClaimAttempt(s.ctx(), "owner", leaseTime)
+	s.must(err)
+	if !a.OrderID.IsZero() {
+		t.Errorf("P2 attempt %d is sent, though the factory has both that the budget allows", a.Number)
+	}
 }

@@ -321,6 +321,9 @@ func (m *model) receive(rt *rapid.T) {
 	if apply == 0 {
 		if r.Repeats == 0 {
 			m.proveAcceptance(a)
+			if o.state == restock.OrderPlanned && want == restock.ReceiptHeld {
+				o.state = restock.OrderHeld
+			}
 		}
 		return
 	}
