@@ -63,7 +63,7 @@ func (s *Store) FailDigest(ctx context.Context, id restock.DigestID) error {
 // problemSource is one table that can hold problems, called t in both clauses.
 type problemSource struct {
 	kind  restock.ProblemKind
-	daily bool // it waits for a person, and is told again until one acts
+	daily bool // it waits for somebody to act, and is told again until then
 	table string
 	where string // the rows that are a problem now
 	read  string // id, SKU, summary and time of such rows
@@ -135,11 +135,16 @@ func problemSources() []problemSource {
 				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
-			restock.ProblemNotPlaced, false, "replenishment_orders", `t.state = 'planned' AND EXISTS (
+			// Daily, since the order may have been told as late before. A factory
+			// that bears one probe in minutes would let none of many orders be
+			// tried often.
+			restock.ProblemNotPlaced, true, "replenishment_orders", `t.state = 'planned' AND (EXISTS (
+				SELECT 1 FROM factories f WHERE f.id = t.factory_id AND f.breaker_opened >= ` + strconv.Itoa(restock.TriesTold) + `) OR EXISTS (
 				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state IN ('not_sent', 'rejected')
-				AND (a.tries >= ` + strconv.Itoa(restock.TriesTold) + ` OR t.attempts >= ` + strconv.Itoa(restock.TriesTold) + `))`,
-			`SELECT t.id, p.sku, 'it is tried again and again: ' || (SELECT a.error FROM order_attempts a WHERE a.order_id = t.id
-				ORDER BY a.number DESC LIMIT 1), t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
+				AND (a.tries >= ` + strconv.Itoa(restock.TriesTold) + ` OR t.attempts >= ` + strconv.Itoa(restock.TriesTold) + `)))`,
+			`SELECT t.id, p.sku, 'it is tried again and again: ' || COALESCE((SELECT a.error FROM order_attempts a WHERE a.order_id = t.id
+				ORDER BY a.number DESC LIMIT 1), 'its factory fails'), t.created_at
+				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
 			restock.ProblemReceiptHeld, true, "receipts", `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,

@@ -15,6 +15,8 @@ const gap = 10 * time.Minute
 
 func digestChecks() []check {
 	return []check{
+		{"ALateOrderThatCannotBePlacedAgainIsToldTheNextDay", digestLateNotPlaced},
+		{"AFactoryThatFailsIsToldThoughNoOrderWasTriedOften", digestFactoryFails},
 		{"ManyProblemsAreOneMail", digestGroups},
 		{"ARepeatIsTheSameMail", digestRepeat},
 		{"ANewMailWaitsForTheGap", digestGap},
@@ -331,5 +333,38 @@ func digestDaily(t *testing.T, h harness) {
 	s.clock.advance(restock.ToldAgainAfter)
 	if d := s.told(true); d.Total != 1 || d.Problems[0].Kind != restock.ProblemReceiptHeld {
 		t.Errorf("told of %+v, want only what still waits", d.Problems)
+	}
+}
+
+func digestLateNotPlaced(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.placed("A", 10)
+	s.clock.advance(windowTime)
+	s.sweep()
+	s.told(true) // late
+	for range restock.TriesTold {
+		s.clock.advance(time.Hour)
+		s.settle(s.claim(), restock.AttemptNotSent)
+	}
+	s.told(false)
+	s.clock.advance(restock.ToldAgainAfter)
+	if d := s.told(true); d.Problems[len(d.Problems)-1].Kind != restock.ProblemNotPlaced {
+		t.Errorf("P3 told %+v", d)
+	}
+}
+
+// digestFactoryFails has so many orders wait that the probes try each only once.
+func digestFactoryFails(t *testing.T, h harness) {
+	s := busyShop(t, h, 60, nil)
+	for range 20 {
+		a, err := s.ClaimAttempt(s.ctx(), "owner", leaseTime)
+		s.must(err)
+		if !a.OrderID.IsZero() {
+			s.settle(a, restock.AttemptNotSent)
+		}
+		s.clock.advance(time.Minute)
+	}
+	if d := s.told(true); d.Total != 60 || d.Problems[0].Kind != restock.ProblemNotPlaced {
+		t.Errorf("P3 told of %d: %+v", d.Total, d.Problems[0])
 	}
 }
