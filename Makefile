@@ -46,3 +46,4 @@ bench:
 # What takes too long for every change; dates, seeds and figures go into docs/soak.md.
 soak:
 	RESTOCK_TEST_SOAK=1 go test -timeout 60m -count=1 -v -run TestPowerCut ./internal/store
+	RESTOCK_TEST_SOAK=1 go test -timeout 3h -count=1 -v -run TestOrderingHoldsItsPromises ./test/simulation

@@ -299,7 +299,10 @@ func (j *job) echo(count string) string {
 		j.r.ProductID, count, j.r.FactoryID, j.r.Requester, j.address)
 }
 
-func pathAt(address string) string { return address[strings.Index(address, "/product/"):] }
+func pathAt(address string) string {
+	_, path, _ := strings.Cut(address, "/product/")
+	return "/product/" + path
+}
 
 // draw chooses what is reported of a job.
 func (j *job) draw(w *world) []report {

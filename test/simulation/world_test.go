@@ -183,8 +183,11 @@ func (w *world) stock() {
 	for i, p := range c.Products {
 		stored, err := w.shop().Product(w.ctx, string(p.SKU))
 		w.must(err)
-		w.items = append(w.items, &item{CatalogProduct: p, id: stored.ID, maker: i % makersCount, onHand: p.OpeningStock,
-			appliesRepeats: w.makers[i%makersCount].Repeats == restock.RepeatsApply})
+		m := i % makersCount
+		w.items = append(w.items, &item{
+			CatalogProduct: p, id: stored.ID, maker: m, onHand: p.OpeningStock,
+			appliesRepeats: w.makers[m].Repeats == restock.RepeatsApply,
+		})
 	}
 }
 
