@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/restock/restock"
 )
@@ -198,8 +197,9 @@ func (t *tx) proveAcceptance(ctx context.Context, o orderRow, a restock.Attempt,
 	if o.State != restock.OrderPlanned || receipt != restock.ReceiptHeld {
 		return nil
 	}
-	return t.settleLate(ctx, o, restock.Overdue{Reason: fmt.Sprintf(
-		"%s did call, and its report is held: approve or refuse it, see `restock receipts list --state held`", a.Factory.Identifier)})
+	return t.settleLate(ctx, o, restock.Overdue{
+		Reason: a.Factory.Identifier + " did call, and its report is held: approve or refuse it, see `restock receipts list --state held`",
+	})
 }
 
 func (t *tx) holdOrphan(ctx context.Context, c restock.Callback, r *restock.Receipt) error {
