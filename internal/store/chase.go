@@ -51,7 +51,7 @@ func (s *Store) Chase(ctx context.Context, id restock.OrderID, window func(resto
 		if err != nil {
 			return err
 		}
-		if err := tx.leasesOver(ctx, &o, tx.now.Add(window(f))); err != nil || o.DueAt.After(tx.now) {
+		if err := tx.leasesOver(ctx, &o, window(f)); err != nil || o.DueAt.After(tx.now) {
 			return err // somebody else was here first
 		}
 		switch o.State { //nolint:exhaustive // the others wait for nothing.
@@ -66,10 +66,14 @@ func (s *Store) Chase(ctx context.Context, id restock.OrderID, window func(resto
 
 // leasesOver makes the attempts of an order unknown whose process stopped while
 // it was sending. Goods of an older attempt may have moved the order meanwhile.
-func (t *tx) leasesOver(ctx context.Context, o *orderRow, due time.Time) error {
-	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'unknown', due_at = ?,
+// The order is looked at a whole window from now; the attempt's own window began
+// with it, or the rest of one that comes in part would be awaited for as long as
+// nobody looked.
+func (t *tx) leasesOver(ctx context.Context, o *orderRow, window time.Duration) error {
+	due := t.now.Add(window)
+	if _, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'unknown', due_at = lease_until + ?,
 		error = 'the process that was sending it stopped; it may have arrived'
-		WHERE order_id = ? AND state = 'sending' AND lease_until <= ?`, micros(due), o.ID, micros(t.now)); err != nil {
+		WHERE order_id = ? AND state = 'sending' AND lease_until <= ?`, window.Microseconds(), o.ID, micros(t.now)); err != nil {
 		return err
 	}
 	if o.State != restock.OrderSending || o.DueAt.After(t.now) {

@@ -16,6 +16,7 @@ func chaseChecks() []check {
 		{"ChasingTwiceIsChasingOnce", chaseTwice},
 		{"GoodsOfTheFirstAttemptCallOffTheSecond", firstDeliversBeforeSecond},
 		{"TheWindowOfAnUnknownBeginsWhenItBecameUnknown", windowOfUnknown},
+		{"TheRestIsAwaitedForAWindowHoweverLongNobodyLooked", restAfterLong},
 	}
 }
 
@@ -126,4 +127,15 @@ func windowOfUnknown(t *testing.T, h harness) {
 	s.clock.advance(time.Second)
 	s.sweep()
 	s.wantOrder(a.OrderID, restock.OrderPlanned, restock.AttemptOverdue)
+}
+
+func restAfterLong(t *testing.T, h harness) {
+	s, a := h.sending(t)
+	s.clock.advance(10 * time.Hour) // a clock that leaps, or a long outage
+	s.sweep()
+	s.receive(a, 4, "four")
+	s.wantOrder(a.OrderID, restock.OrderPartlyReceived, restock.AttemptAccepted)
+	s.clock.advance(windowTime + leaseTime)
+	s.sweep()
+	s.wantOrder(a.OrderID, restock.OrderClosedShort, restock.AttemptAccepted)
 }
