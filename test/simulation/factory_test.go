@@ -319,7 +319,7 @@ func (j *job) draw(w *world) []report {
 		return nil
 	case n < 560:
 		return j.again(w, j.honest(reportDuplicate, 0, q), 1+w.rng.IntN(4))
-	case n < 569:
+	case n < 575:
 		return j.again(w, j.honest(reportBurst, 0, q), 100+w.rng.IntN(1500))
 	case n < 640:
 		return j.partials(w, q)

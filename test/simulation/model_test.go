@@ -26,10 +26,11 @@ type order struct {
 	id       restock.OrderID
 	item     *item
 	attempts []*attempt
-	state    string // as the rows said last
-	held     string // why, if so
-	budget   int    // attempts beyond the first that the factory may have accepted
-	retried  bool   // a person wants another attempt
+	state    string    // as the rows said last
+	held     string    // why, if so
+	budget   int       // attempts beyond the first that the factory may have accepted
+	retried  bool      // a person wants another attempt
+	came     time.Time // when the last receipt was stored
 	story    []string
 }
 
@@ -235,6 +236,7 @@ func (w *world) receive(r report, got answer) {
 	a.applied += got.Applied
 	o.item.onHand += got.Applied
 	if row != nil {
+		o.came = w.now()
 		if row.id = got.ID; row.state == "held" || row.held > 0 {
 			w.held = append(w.held, row)
 		}
@@ -426,6 +428,9 @@ func (w *world) chased(id restock.OrderID) {
 		}
 	case o.state == string(restock.OrderClosedShort):
 		w.tally.count(closedShort)
+		if w.wasAway(o.came, w.now()) {
+			w.broken("I6", o, "the order is closed short, and so ordered again, though we were away when the rest may have been reported")
+		}
 	case o.state == string(restock.OrderOverdue):
 		w.tally.count(waitingByPolicy)
 	case o.state == string(restock.OrderHeld):

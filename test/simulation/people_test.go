@@ -98,6 +98,7 @@ func (w *world) judgeOrder(o *order) {
 		_, err := s.BookReceipt(w.ctx, restock.Booking{OrderID: o.id, Attempt: a.number, Count: count}, act(), restock.Key{})
 		w.must(err)
 		w.tally.count(goodsBooked)
+		o.came = w.now()
 		w.bookByPerson(a, count)
 	case 2:
 		if o.retriedEnough() {

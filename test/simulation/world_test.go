@@ -396,9 +396,7 @@ func (w *world) jump() {
 	}
 	if w.chance(3) {
 		w.jumped -= w.between(time.Second, 5*time.Minute)
-		for _, m := range w.makers {
-			m.began = nil
-		}
+		w.forgetFuture()
 		w.tally.count(clockBack)
 		return
 	}
@@ -406,6 +404,28 @@ func (w *world) jump() {
 	w.gaps = append(w.gaps, span{w.now(), w.now().Add(by)})
 	w.jumped += by
 	w.tally.count(clockJump)
+}
+
+// forgetFuture forgets what happened at times that come once more: nobody can
+// tell the two apart.
+func (w *world) forgetFuture() {
+	for _, m := range w.makers {
+		m.began = nil
+	}
+	var past []span
+	for _, g := range w.gaps {
+		if g.from.Before(w.now()) {
+			past = append(past, span{g.from, earlier(g.until, w.now())})
+		}
+	}
+	w.gaps = past
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // rows reads the database beside the program.
