@@ -77,6 +77,7 @@ const (
 	neverCalledHeld      branch = "order: overdue, and its factory never called us yet: held"
 	othersHeld           branch = "order: overdue, and most others too: held"
 	policyHeld           branch = "order: overdue, by its factory's policy held"
+	reportsHeld          branch = "order: overdue, and its reports wait for a person: held"
 	waitOverHeld         branch = "order: waited for, and not come: held"
 	waitingByPolicy      branch = "order: overdue, by its factory's policy waited for"
 	waitedOn             branch = "order: its window goes on, since we were away"
@@ -116,7 +117,7 @@ func mustHappen() []branch {
 		secondAfterFirst, notStored, lostInOutage, late2xx, late2xxAfterReceived, answerNotStored, sentAgainUnwritten,
 		retriedRefused, reordered, overdueReordered, gapHeld, budgetHeld, neverCalledHeld, othersHeld,
 		policyHeld, waitingByPolicy, waitedOn, breakerOpened, probed, repeatApplied, closedShort, leaseOver, refusedHeld,
-		waitOverHeld, receiptRefused, receiptApproved, approvedBeyond, orphanApproved, goodsBooked, orderWaits, orderRetried, orderWrittenOff,
+		waitOverHeld, reportsHeld, receiptRefused, receiptApproved, approvedBeyond, orphanApproved, goodsBooked, orderWaits, orderRetried, orderWrittenOff,
 		crashedWhileSending, startedWhileSending, messageDropped, messageRepeated, planFailed, ourOutage, clockJump, clockBack,
 	}
 }

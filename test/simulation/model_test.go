@@ -419,6 +419,8 @@ func (w *world) chased(id restock.OrderID) {
 	switch {
 	case last.state == restock.AttemptUnknown && attempt.state == restock.AttemptSending:
 		w.tally.count(leaseOver)
+	case o.state == before && before == string(restock.OrderOverdue):
+		w.tally.count(waitingByPolicy)
 	case o.state == before:
 		w.tally.count(waitedOn)
 	case o.state == string(restock.OrderPlanned):
@@ -453,6 +455,7 @@ func whyHeld(reason string) branch {
 		{"are overdue too", othersHeld},
 		{"has not called back in time;", policyHeld},
 		{"the time to wait for", waitOverHeld},
+		{"did call, and", reportsHeld},
 	} {
 		if strings.Contains(reason, r.text) {
 			return r.b
