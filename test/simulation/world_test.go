@@ -336,25 +336,25 @@ func (w *world) sell() {
 	if w.away {
 		return
 	}
-	carts := make([]restock.Cart, 8+w.rng.IntN(8))
+	for range 5 {
+		w.sellOne(pick(w, w.items))
+	}
+}
+
+// sellOne sells one product: of several, the store settles any one first, and a
+// seed would not repeat its world.
+func (w *world) sellOne(it *item) {
+	carts := make([]restock.Cart, 1+w.rng.IntN(4))
 	for i := range carts {
-		carts[i].Lines = []restock.Line{{Product: string(pick(w, w.items).SKU), Quantity: 1 + w.rng.Int64N(6)}}
+		carts[i].Lines = []restock.Line{{Product: string(it.SKU), Quantity: 1 + w.rng.Int64N(6)}}
 	}
 	outcomes, err := pick(w, w.hosts).Sell(w.ctx, carts)
 	w.must(err)
 	for i, o := range outcomes {
 		if o.Err == nil {
-			w.itemOf(carts[i].Lines[0].Product).onHand -= carts[i].Lines[0].Quantity
+			it.onHand -= carts[i].Lines[0].Quantity
 		}
 	}
-}
-
-func (w *world) itemOf(sku string) *item {
-	var i int
-	if _, err := fmt.Sscanf(sku, "CP-%d", &i); err != nil {
-		w.must(err)
-	}
-	return w.items[i]
 }
 
 // move gives us another public address. The ones before it still lead to us.
