@@ -109,15 +109,19 @@ func manualQuantity(s restock.Situation) (int64, string) {
 }
 
 // Quantity is how much to order: the fixed quantity, or what is missing up to
-// the level; at least the minimum order; whole packs; and not so much that the
-// position would rise above the maximum stock. 0 means that nothing fits.
+// the level; at least the minimum order; whole packs; no more than a factory can
+// echo; and not so much that the position would rise above the maximum stock.
+// 0 means that nothing is missing, or that nothing fits.
 func Quantity(p restock.Policy, s restock.Stock) int64 {
 	quantity := p.OrderQuantity
 	if p.OrderUpTo > 0 {
 		quantity = p.OrderUpTo - s.Position()
 	}
+	if quantity <= 0 {
+		return 0 // the policy asks for nothing, not for a minimum of it
+	}
 	quantity = max(quantity, p.MinimumOrder)
-	quantity = (quantity + p.PackSize - 1) / p.PackSize * p.PackSize
+	quantity = min((quantity+p.PackSize-1)/p.PackSize, restock.QuantityMax/p.PackSize) * p.PackSize
 	if p.MaximumStock > 0 {
 		room := max(0, p.MaximumStock-s.Position())
 		quantity = min(quantity, room/p.PackSize*p.PackSize)

@@ -38,6 +38,9 @@ func TestQuantityToOrder(t *testing.T) {
 		{"whole packs under the maximum", func(p *restock.Policy) { p.MaximumStock, p.PackSize = 20, 6 }, restock.Stock{OnHand: 3}, 12},
 		{"no room for a pack", func(p *restock.Policy) { p.MaximumStock, p.PackSize = 8, 6 }, restock.Stock{OnHand: 3}, 0},
 		{"no room for the minimum", func(p *restock.Policy) { p.MaximumStock, p.MinimumOrder = 8, 6 }, restock.Stock{OnHand: 3}, 0},
+		{"at the level already", upTo(20), restock.Stock{OnHand: 20}, 0},
+		{"a policy that orders nothing", upTo(0), restock.Stock{}, 0},
+		{"no more than the factory can echo", func(p *restock.Policy) { p.OrderQuantity, p.PackSize = 999_999_999, 500_000_000 }, restock.Stock{}, 500_000_000},
 		{"above the maximum already", func(p *restock.Policy) { p.MaximumStock = 2 }, restock.Stock{OnHand: 3}, 0},
 	} {
 		if got := Quantity(policy(c.edit), c.stock); got != c.want {
@@ -187,9 +190,16 @@ func TestQuantityKeepsEveryRuleAtOnce(t *testing.T) {
 		} else {
 			p.OrderQuantity = wanted
 		}
+		nothing := wanted <= 0
 		wanted = max(wanted, p.MinimumOrder)
+		packs := most / p.PackSize * p.PackSize // in one order
 		got := Quantity(p, stock)
 		switch {
+		case nothing && got != 0:
+			t.Fatalf("%d, though nothing is missing", got)
+		case nothing || got == 0 && packs < p.MinimumOrder:
+		case got > most:
+			t.Fatalf("%d is more than a factory can echo", got)
 		case got < 0, got%p.PackSize != 0:
 			t.Fatalf("%d is no number of whole packs of %d", got, p.PackSize)
 		case got > 0 && got < p.MinimumOrder:
@@ -198,7 +208,7 @@ func TestQuantityKeepsEveryRuleAtOnce(t *testing.T) {
 			t.Fatalf("%d on top of %d is above the maximum stock %d", got, stock.Position(), p.MaximumStock)
 		case got >= wanted+p.PackSize:
 			t.Fatalf("%d is a pack of %d more than the %d that are wanted", got, p.PackSize, wanted)
-		case p.MaximumStock == 0 && got < wanted:
+		case p.MaximumStock == 0 && got < min(wanted, packs):
 			t.Fatalf("%d is less than the %d that are wanted, without a maximum", got, wanted)
 		}
 	})
