@@ -2,6 +2,7 @@ package replenish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -54,19 +55,22 @@ func (r *Replenisher) Beat(ctx context.Context) error {
 	return r.store.Beat(ctx, r.owner, beatsMissed*r.cfg.BeatInterval)
 }
 
-// Sweep is one look of RunSweep.
+// Sweep is one look of RunSweep. What fails about one order or product keeps
+// nobody from the others; it comes again with the next look.
 func (r *Replenisher) Sweep(ctx context.Context) error {
 	overdue, err := r.store.OverdueOrders(ctx, chaseMax)
 	if err != nil {
 		return fmt.Errorf("find overdue orders: %w", err)
 	}
+	var failed []error
 	for _, id := range overdue {
 		if err := r.store.Chase(ctx, id, r.window, r.overdue); err != nil {
-			return fmt.Errorf("chase order %s: %w", id, err)
+			failed = append(failed, fmt.Errorf("chase order %s: %w", id, err))
+			continue
 		}
 		r.log.WarnContext(ctx, "order chased", keyOrder, id)
 	}
-	return r.planLow(ctx)
+	return errors.Join(append(failed, r.planLow(ctx))...)
 }
 
 // planLow plans a bounded number of products that are low without an order, and
@@ -81,12 +85,13 @@ func (r *Replenisher) planLow(ctx context.Context) error {
 	if len(low) == planMax {
 		r.swept = low[len(low)-1]
 	}
+	var failed []error
 	for _, id := range low {
 		if err := r.plan(ctx, id); err != nil {
-			return err
+			failed = append(failed, fmt.Errorf("product %s: %w", id, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (r *Replenisher) overdue(l restock.Lateness) restock.Overdue {

@@ -1,6 +1,7 @@
 package replenish
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -137,5 +138,43 @@ func TestASweepThatFailsSaysWhy(t *testing.T) {
 	}
 	if err := replenisher(s, nil).Sweep(t.Context()); err == nil || errors.Unwrap(err) == nil {
 		t.Errorf("error %v", err)
+	}
+}
+
+// lame is a store that cannot chase one of its orders.
+type lame struct {
+	*watched
+	order restock.OrderID
+}
+
+var errLame = errors.New("this order cannot be chased")
+
+func (l lame) Chase(ctx context.Context, id restock.OrderID, window func(restock.Factory) time.Duration,
+	decide func(restock.Lateness) restock.Overdue,
+) error {
+	if id == l.order {
+		return errLame
+	}
+	return l.watched.Chase(ctx, id, window, decide)
+}
+
+func TestWhatFailsAboutOneOrderKeepsTheSweepFromNoOther(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s := openStore(t, "http://127.0.0.1:4000/", c.now)
+	s.apply(restock.Catalog{Products: []restock.CatalogProduct{{
+		SKU: "CP-2", Slug: "bagel", Name: "Bagel", Price: 1, OpeningStock: 1, OrderQuantity: 10, Factory: factoryID,
+	}}})
+	a := s.attempt()
+	s.buy(10)
+	c.advance(time.Hour)
+	if _, err := s.Sell(t.Context(), []restock.Cart{{Lines: []restock.Line{{Product: "CP-2", Quantity: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := replenisher(lame{s, a.OrderID}, func(cfg *Config) { cfg.Now = c.now }).Sweep(t.Context()); !errors.Is(err, errLame) {
+		t.Errorf("error %v, want that of the order", err)
+	}
+	if got := s.product("CP-2").Stock.OnOrder; got != 10 {
+		t.Errorf("P3 %d on order of the other product, want 10", got)
 	}
 }
