@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -49,7 +50,7 @@ func (b ActBody) act() (restock.Act, error) {
 		act.By = defaultActor
 	}
 	switch {
-	case act.Reason == "" || len(act.Reason) > restock.ReasonBytesMax:
+	case strings.TrimSpace(act.Reason) == "" || len(act.Reason) > restock.ReasonBytesMax:
 		return act, invalid("a reason of 1 to %d bytes is needed; it is kept beside what was done", restock.ReasonBytesMax)
 	case len(act.By) > restock.ActWordsMax:
 		return act, invalid("by has more than %d bytes", restock.ActWordsMax)

@@ -81,7 +81,7 @@ func TestEveryActionNeedsAReasonAndKeepsWhoDidIt(t *testing.T) {
 	}
 	for _, path := range paths {
 		for _, body := range []string{
-			``, `{`, `[]`, `{}`, `{"by":"kim"}`, `{"reason":7}`,
+			``, `{`, `[]`, `{}`, `{"by":"kim"}`, `{"reason":7}`, `{"reason":" \n"}`,
 			fmt.Sprintf(`{"reason":%q}`, strings.Repeat("x", restock.ReasonBytesMax+1)),
 			fmt.Sprintf(`{"reason":"x","by":%q}`, strings.Repeat("x", restock.ActWordsMax+1)),
 		} {
