@@ -196,12 +196,12 @@ func (t *tx) unsentDigest(ctx context.Context, audience restock.Audience) (resto
 // newDigest puts all untold problems of an audience into a new digest, unless
 // its last one was made less than gap ago.
 func (t *tx) newDigest(ctx context.Context, audience restock.Audience, gap time.Duration) (restock.Digest, error) {
-	var last time.Time
-	if err := t.one(ctx, `SELECT MAX(created_at) FROM digests WHERE audience = ?`, []any{string(audience)}, instant{&last}); err != nil {
+	// One that was made in the future says that the clock was set back; waiting
+	// for it would tell nothing for as long.
+	var recent bool
+	if err := t.one(ctx, `SELECT EXISTS (SELECT 1 FROM digests WHERE audience = ? AND created_at > ? AND created_at <= ?)`,
+		[]any{string(audience), micros(t.now.Add(-gap)), micros(t.now.Add(clockSkewMax))}, &recent); err != nil || recent {
 		return restock.Digest{}, err
-	}
-	if !last.IsZero() && last.Add(gap).After(t.now) {
-		return restock.Digest{}, nil
 	}
 	sources, _, err := t.sourcesOf(ctx, audience)
 	if err != nil {

@@ -15,6 +15,7 @@ const gap = 10 * time.Minute
 
 func digestChecks() []check {
 	return []check{
+		{"AClockThatIsSetBackKeepsNobodyFromBeingTold", digestClockBack},
 		{"ALateOrderThatCannotBePlacedAgainIsToldTheNextDay", digestLateNotPlaced},
 		{"AFactoryThatFailsIsToldThoughNoOrderWasTriedOften", digestFactoryFails},
 		{"ManyProblemsAreOneMail", digestGroups},
@@ -367,4 +368,18 @@ func digestFactoryFails(t *testing.T, h harness) {
 	if d := s.told(true); d.Total != 60 || d.Problems[0].Kind != restock.ProblemNotPlaced {
 		t.Errorf("P3 told of %d: %+v", d.Total, d.Problems[0])
 	}
+}
+
+func digestClockBack(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.problem(1)
+	s.told(true)
+	s.clock.advance(-24 * time.Hour)
+	s.problem(2)
+	s.told(true)
+	s.clock.advance(gap - time.Millisecond)
+	s.problem(3)
+	s.told(false) // the gap is kept from then on
+	s.clock.advance(time.Millisecond)
+	s.told(true)
 }
