@@ -47,6 +47,7 @@ func TestAReconciliationIsReadByTheNamesOfItsColumns(t *testing.T) {
 		"order_id,attempt,status\n" + id + ",2,absent\n":                           {named},
 		"\ufeffstatus, note, attempt, order_id\r\nabsent, lost, 2, " + id + "\r\n": {named},
 		"callback_url,status\nhttp://x/?token=y,accepted\n":                        {address},
+		"callback_url,order_id,attempt,status\n," + id + ",2,absent\n":             {named},
 		"order_id,attempt,status\n":                                                nil,
 	} {
 		got, err := readReconciliation(strings.NewReader(text))

@@ -115,7 +115,7 @@ func (c columnsOf) row(cells []string) (ops.ReconciliationRow, error) {
 	if row.Status != restock.ReconcileAccepted && row.Status != restock.ReconcileAbsent {
 		return row, fmt.Errorf("status %q must be accepted or absent", row.Status)
 	}
-	if c.callback >= 0 {
+	if c.callback >= 0 && (cells[c.callback] != "" || c.order < 0 || c.attempt < 0) {
 		row.CallbackURL = cells[c.callback]
 		return row, nil
 	}
