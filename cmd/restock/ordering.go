@@ -83,19 +83,26 @@ func learned(f restock.Factory) string {
 // switching is what pausing and resuming share.
 type switching struct {
 	person  `embed:""`
-	Factory string `placeholder:"IDENTIFIER" help:"Only at this factory; everywhere when left out."`
+	Factory *string `placeholder:"IDENTIFIER" help:"Only at this factory; everywhere when left out."`
 }
 
 func (s *switching) turn(c *console, action string) error {
+	body := ops.SwitchBody{ActBody: s.act()}
+	if s.Factory != nil {
+		if *s.Factory == "" { // such as a variable of the shell that is not set
+			return fmt.Errorf("--factory names none; leave it out to %s ordering everywhere", action)
+		}
+		body.Factory = *s.Factory
+	}
 	var state restock.OrderingSwitch
-	if err := s.post(c, "/v1/ordering/"+action, ops.SwitchBody{ActBody: s.act(), Factory: s.Factory}, &state); err != nil {
+	if err := s.post(c, "/v1/ordering/"+action, body, &state); err != nil {
 		return err
 	}
 	if s.JSON {
 		return printJSON(c, state)
 	}
-	if s.Factory != "" {
-		c.printf("%s: %sd\n", printable(s.Factory), action)
+	if body.Factory != "" {
+		c.printf("%s: %sd\n", printable(body.Factory), action)
 	}
 	printSwitch(c, state)
 	return nil

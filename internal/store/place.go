@@ -42,18 +42,27 @@ func (s *Store) ClaimAttempt(ctx context.Context, owner string, lease time.Durat
 // flight, their pace kept, a retry left if it is one, and nothing that bars
 // them: a pause, or a breaker that is open or has its one probe on the way. One
 // slow factory never stands before another.
+//
+// No bar lasts longer than barMax: a time that lies further ahead is one of a
+// clock that was set back since, and bars nothing.
 const readyFactories = `SELECT f.id FROM factories f
-	WHERE f.next_call_at <= ? AND f.paused = '' AND (f.breaker = 'closed' OR f.breaker_until <= ?)
+	WHERE (f.next_call_at <= ? OR f.next_call_at > ? + 1000000 / f.rate_per_second) AND f.paused = ''
+	AND (f.breaker = 'closed' OR f.breaker_until <= ? OR f.breaker_until > ?)
 	AND NOT EXISTS (SELECT 1 FROM settings s WHERE s.name = '` + settingOrderingPaused + `' AND s.value <> '')
-	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id AND o.due_at <= ?
-		AND (o.attempts = 0 OR f.retry_tokens + (? - f.retry_filled_at) / ` + microsPerRetry + ` >= 1))
+	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id
+		AND (o.due_at <= ? OR o.due_at > ?)
+		AND (o.attempts = 0 OR f.retry_tokens + MAX(0, ? - f.retry_filled_at) / ` + microsPerRetry + ` >= 1))
 	AND (SELECT COUNT(*) FROM order_attempts a WHERE a.factory_id = f.id AND a.state = 'sending' AND a.lease_until > ?)
 		< f.max_in_flight`
 
 func readyArgs(now time.Time) []any {
-	at := micros(now)
-	return []any{at, at, at, at, at}
+	at, beyond := micros(now), micros(now.Add(barMax))
+	return []any{at, beyond, at, beyond, at, beyond, at, at}
 }
+
+// barMax is longer than a factory may ask to be left alone, than a backoff and
+// than a breaker's pause or its probe.
+const barMax = 2 * time.Hour
 
 // factoriesReady looks without taking the writer: most of the time there is
 // nothing to place.
@@ -83,10 +92,10 @@ func (s *Store) NextPlacing(ctx context.Context) (time.Time, error) {
 func (t *tx) claimable(ctx context.Context, factory restock.FactoryID) (restock.OrderID, error) {
 	var order restock.OrderID
 	err := t.one(ctx, `SELECT o.id FROM replenishment_orders o JOIN factories g ON g.id = o.factory_id
-		WHERE o.state = 'planned' AND o.due_at <= ? AND o.factory_id = ?
-		AND (o.attempts = 0 OR g.retry_tokens + (? - g.retry_filled_at) / `+microsPerRetry+` >= 1)
+		WHERE o.state = 'planned' AND (o.due_at <= ? OR o.due_at > ?) AND o.factory_id = ?
+		AND (o.attempts = 0 OR g.retry_tokens + MAX(0, ? - g.retry_filled_at) / `+microsPerRetry+` >= 1)
 		AND o.factory_id IN (`+readyFactories+`)
-		ORDER BY o.due_at, o.id LIMIT 1`, append([]any{micros(t.now), factory, micros(t.now)}, readyArgs(t.now)...), &order)
+		ORDER BY o.due_at, o.id LIMIT 1`, append([]any{micros(t.now), micros(t.now.Add(barMax)), factory, micros(t.now)}, readyArgs(t.now)...), &order)
 	return order, err
 }
 

@@ -20,6 +20,7 @@ func orderingChecks() []check {
 		{"AWindowStandsStillWhileNobodyIsThere", windowStandsStill},
 		{"AJumpOfTheClockMakesNothingOverdue", clockJump},
 		{"AnAbsenceBeforeTheClockWasSetBackIsNotForgotten", absenceBeforeSetBack},
+		{"AClockThatWasSetBackBarsNoFactory", setBackBarsNothing},
 		{"AFurtherProcessThatBeatsIsEnough", otherProcessBeats},
 		{"AbsenceWithoutEndEndsWithAPerson", absenceEnds},
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
@@ -263,6 +264,20 @@ func absenceBeforeSetBack(t *testing.T, h harness) {
 	if o := s.look(a); o.State != restock.OrderHeld {
 		t.Errorf("P3 the order is %s in the end, want held", o.State)
 	}
+}
+
+func setBackBarsNothing(t *testing.T, h harness) {
+	s := busyShop(t, h, 8, func(c *restock.Catalog) { c.Factories[0].RatePerSecond = 1 })
+	for range 5 { // open the breaker, and use up pace
+		s.settle(s.claim(), restock.AttemptNotSent)
+		s.clock.advance(time.Second)
+	}
+	s.wantNoClaim()
+	s.clock.advance(-24 * time.Hour)
+	probe := s.claim()
+	s.settle(probe, restock.AttemptAccepted)
+	s.clock.advance(time.Second)
+	s.claim() // and its pace goes on from now
 }
 
 func otherProcessBeats(t *testing.T, h harness) {
