@@ -464,10 +464,12 @@ func whyHeld(reason string) branch {
 	return branch("order: held otherwise: " + reason)
 }
 
-// wasAway reports whether nobody could call us for some of a window.
+// wasAway reports whether nobody could call us for some of a window. The beat
+// before a gap stands for a while after it.
 func (w *world) wasAway(from, until time.Time) bool {
+	const stands = 3 * beatInterval
 	for _, g := range w.gaps {
-		if g.from.Before(until) && g.until.After(from) {
+		if begin := g.from.Add(stands); begin.Before(until) && begin.Before(g.until) && g.until.After(from) {
 			return true
 		}
 	}
