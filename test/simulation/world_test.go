@@ -42,6 +42,7 @@ type world struct {
 	began   time.Time     // what the clock on the wall said at first
 	elapsed time.Duration // since then, in truth
 	jumped  time.Duration // by how much the clock on the wall is wrong
+	setBack time.Duration // when, in truth, it was last set back
 
 	hosts  []*host
 	rows   *rows
@@ -371,7 +372,7 @@ func (w *world) move() {
 // leave ends all our processes for a while. A factory that calls now calls in
 // vain.
 func (w *world) leave() {
-	if w.away {
+	if w.away || w.elapsed < w.setBack+settleTime {
 		return
 	}
 	w.away = true
@@ -391,11 +392,12 @@ func (w *world) leave() {
 
 // jump sets the clock on the wall.
 func (w *world) jump() {
-	if w.away {
+	if w.away || w.elapsed < w.setBack+settleTime {
 		return
 	}
 	if w.chance(3) {
 		w.jumped -= w.between(time.Second, 5*time.Minute)
+		w.setBack = w.elapsed
 		w.forgetFuture()
 		w.tally.count(clockBack)
 		return
@@ -405,6 +407,10 @@ func (w *world) jump() {
 	w.jumped += by
 	w.tally.count(clockJump)
 }
+
+// settleTime is how long everything else leaves the clock alone after it was set
+// back: of two changes between two beats nobody can see more than their sum.
+const settleTime = 2 * time.Minute
 
 // forgetFuture forgets what happened at times that come once more: nobody can
 // tell the two apart.
