@@ -52,7 +52,7 @@ const readyFactories = `SELECT f.id FROM factories f
 	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id
 		AND (o.due_at <= ? OR o.due_at > ?)
 		AND (o.attempts = 0 OR f.retry_tokens + MAX(0, ? - f.retry_filled_at) / ` + microsPerRetry + ` >= 1))
-	AND (SELECT COUNT(*) FROM order_attempts a WHERE a.factory_id = f.id AND a.state = 'sending' AND a.lease_until > ?)
+	AND (SELECT COUNT(*) FROM order_attempts a WHERE a.factory_id = f.id AND a.lease_until > ? AND a.answered_at IS NULL)
 		< f.max_in_flight`
 
 func readyArgs(now time.Time) []any {
@@ -132,7 +132,7 @@ func (t *tx) claim(ctx context.Context, id restock.OrderID, owner string, lease 
 // anew what the factory is asked for now.
 func (t *tx) insertAttempt(ctx context.Context, a *restock.Attempt) error {
 	if a.Number > 0 {
-		n, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'sending', tries = tries + 1, owner = ?, lease_until = ?, sent_at = ?,
+		n, err := t.Exec(ctx, `UPDATE order_attempts SET state = 'sending', tries = tries + 1, owner = ?, lease_until = ?, sent_at = ?, answered_at = NULL,
 				quantity = received + ?, slug = ?, factory = ?, requester = ?
 			WHERE order_id = ? AND number = ? AND state = 'not_sent'`,
 			a.Owner, micros(a.LeaseUntil), micros(a.SentAt), a.Quantity, a.Slug, a.Factory.Identifier, a.Requester, a.OrderID, a.Number)

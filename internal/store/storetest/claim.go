@@ -47,7 +47,9 @@ func maxInFlight(t *testing.T, h harness) {
 	s.settle(first, restock.AttemptAccepted) // its place is free again
 	s.claim()
 	s.wantNoClaim()
-	s.receive(second, 10, "ten") // a callback settles it too
+	s.receive(second, 10, "ten") // its goods are here, and its call is on the wire still
+	s.wantNoClaim()
+	s.settle(second, restock.AttemptAccepted)
 	s.claim()
 	s.wantNoClaim()
 	s.clock.advance(leaseTime) // who was sending is gone

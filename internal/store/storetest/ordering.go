@@ -25,6 +25,7 @@ func orderingChecks() []check {
 		{"AbsenceWithoutEndEndsWithAPerson", absenceEnds},
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
 		{"LeadTimesAreLearned", leadTimesLearned},
+		{"ACallIsInFlightUntilItIsAnswered", inFlightUntilAnswered},
 		{"ACallBeforeTheAnswerTellsThatTheFactoryReachesUs", earlyCallTeaches},
 		{"ABeatCoversTheTimeUntilTheNext", beatCoversAhead},
 		{"OverdueOrdersOfTheFactoryAreCounted", othersCounted},
@@ -338,6 +339,20 @@ func leadTimesLearned(t *testing.T, h harness) {
 	if f.LeadTimesSeen != 3 || f.LeadTimeLongest != 100*time.Second || f.LeadTimeLearned != 58*time.Second || f.CalledBackAt != "https://shop.example" {
 		t.Errorf("learned %d, longest %v, usual %v, at %q", f.LeadTimesSeen, f.LeadTimeLongest, f.LeadTimeLearned, f.CalledBackAt)
 	}
+}
+
+func inFlightUntilAnswered(t *testing.T, h harness) {
+	s := busyShop(t, h, 2, func(c *restock.Catalog) { c.Factories[0].MaxInFlight = 1 })
+	a := s.claim()
+	s.receive(a, 10, "ten") // its goods come before its answer
+	s.wantNoClaim()
+	s.settle(a, restock.AttemptAccepted)
+	b := s.claim()
+	s.settle(b, restock.AttemptNotSent)
+	s.clock.advance(time.Second)
+	s.claim() // again, and in flight again
+	s.order(a.SKU, 10)
+	s.wantNoClaim()
 }
 
 func earlyCallTeaches(t *testing.T, h harness) {

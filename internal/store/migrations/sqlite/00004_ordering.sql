@@ -43,6 +43,9 @@ ALTER TABLE order_attempts ADD COLUMN public_url TEXT NOT NULL DEFAULT '';
 -- Pieces beyond the quantity that a person approved.
 ALTER TABLE order_attempts ADD COLUMN approved INTEGER NOT NULL DEFAULT 0 CHECK (approved >= 0);
 
+-- A call is in flight until it is answered, also when its callback came first.
+CREATE INDEX attempts_leased ON order_attempts (factory_id, lease_until);
+
 -- Pieces that were held, and that a person refused.
 ALTER TABLE receipts ADD COLUMN refused INTEGER NOT NULL DEFAULT 0 CHECK (refused >= 0);
 
