@@ -36,15 +36,8 @@ func (s *Store) Chase(ctx context.Context, id restock.OrderID, window func(resto
 	decide func(restock.Lateness) restock.Overdue,
 ) error {
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		o, err := tx.order(ctx, id)
+		o, p, err := tx.lockOrder(ctx, id)
 		if err != nil {
-			return err
-		}
-		p, err := tx.lockOne(ctx, o.ProductID)
-		if err != nil {
-			return err
-		}
-		if o, err = tx.order(ctx, id); err != nil {
 			return err
 		}
 		f, err := tx.factory(ctx, o.FactoryID)

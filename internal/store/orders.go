@@ -52,6 +52,20 @@ func (t *tx) order(ctx context.Context, id restock.OrderID) (orderRow, error) {
 	return o, err
 }
 
+// lockOrder locks the product of an order, and reads the order as it is then.
+func (t *tx) lockOrder(ctx context.Context, id restock.OrderID) (orderRow, restock.Product, error) {
+	o, err := t.order(ctx, id)
+	if err != nil {
+		return o, restock.Product{}, err
+	}
+	p, err := t.lockOne(ctx, o.ProductID)
+	if err != nil {
+		return o, p, err
+	}
+	o, err = t.order(ctx, id)
+	return o, p, err
+}
+
 const attemptColumns = `a.order_id, a.number, a.state, a.quantity, a.received, a.approved, a.sku, a.slug, a.requester, a.tries,
 	a.owner, a.lease_until, a.sent_at, a.answered_at, a.due_at, a.http_status, a.factory_ref, a.error, ` + factoryColumns
 

@@ -21,15 +21,8 @@ func (s *Store) actOnOrder(ctx context.Context, id restock.OrderID,
 ) (restock.Order, error) {
 	var order restock.Order
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		o, err := tx.order(ctx, id)
+		o, p, err := tx.lockOrder(ctx, id)
 		if err != nil {
-			return err
-		}
-		p, err := tx.lockOne(ctx, o.ProductID)
-		if err != nil {
-			return err
-		}
-		if o, err = tx.order(ctx, id); err != nil {
 			return err
 		}
 		if o.Attempts, err = tx.attempts(ctx, id); err != nil {
