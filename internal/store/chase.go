@@ -162,10 +162,10 @@ func (t *tx) settleLate(ctx context.Context, o orderRow, d restock.Overdue) erro
 // other attempts too: it is closed short, or held when the rest may have been
 // reported to nobody.
 func (t *tx) restOver(ctx context.Context, p restock.Product, o orderRow, window time.Duration) error {
-	var last, others time.Time
-	if err := t.one(ctx, `SELECT (SELECT MAX(created_at) FROM receipts WHERE order_id = ? AND applied > 0),
+	var sent, last, others time.Time
+	if err := t.one(ctx, `SELECT (SELECT MIN(sent_at) FROM order_attempts WHERE order_id = ?), (SELECT MAX(created_at) FROM receipts WHERE order_id = ? AND applied > 0),
 			(SELECT MAX(due_at) FROM order_attempts WHERE order_id = ? AND state IN ('unknown', 'accepted'))`,
-		[]any{o.ID, o.ID}, instant{&last}, instant{&others}); err != nil {
+		[]any{o.ID, o.ID, o.ID}, instant{&sent}, instant{&last}, instant{&others}); err != nil {
 		return err
 	}
 	away, err := t.away(ctx, last)
@@ -179,9 +179,14 @@ func (t *tx) restOver(ctx context.Context, p restock.Product, o orderRow, window
 	if left := others.Sub(t.now); left > 0 {
 		return t.postpone(ctx, o, left)
 	}
+	// A part may have been reported to nobody before the last one that came, too.
+	if away, err = t.away(ctx, sent); err != nil {
+		return err
+	}
 	if away > 0 {
 		return t.settleLate(ctx, o, restock.Overdue{Reason: fmt.Sprintf(
-			"%d of %d came, and nobody was here to be called for %s since: ask the factory whether the rest was delivered", o.Received, o.Quantity, away)})
+			"%d of %d came, and nobody was here to be called for %s of the time: ask the factory whether the rest was delivered",
+			o.Received, o.Quantity, away)})
 	}
 	return t.closeShort(ctx, p, o)
 }

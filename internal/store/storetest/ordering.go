@@ -24,6 +24,7 @@ func orderingChecks() []check {
 		{"AFurtherProcessThatBeatsIsEnough", otherProcessBeats},
 		{"AbsenceWithoutEndEndsWithAPerson", absenceEnds},
 		{"ARestThatMayHaveBeenReportedToNobodyIsHeld", restHeldAfterGap},
+		{"ARestIsHeldAlsoAfterAGapBeforeTheLastPart", restHeldAfterEarlierGap},
 		{"LeadTimesAreLearned", leadTimesLearned},
 		{"ACallIsInFlightUntilItIsAnswered", inFlightUntilAnswered},
 		{"ACallBeforeTheAnswerTellsThatTheFactoryReachesUs", earlyCallTeaches},
@@ -316,6 +317,19 @@ func restHeldAfterGap(t *testing.T, h harness) {
 	}
 	s.receive(a, 6, "six")
 	s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived)
+}
+
+func restHeldAfterEarlierGap(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	s.beating("a", time.Second)
+	a := s.placed("A", 10)
+	s.clock.advance(time.Minute) // a part is reported to nobody
+	s.beating("a", time.Second)
+	s.receive(a, 4, "four")
+	s.beating("a", windowTime+time.Second)
+	if o := s.look(a); o.State != restock.OrderHeld {
+		t.Errorf("I6 the order is %s, want held: another part may have been reported to nobody", o.State)
+	}
 }
 
 func leadTimesLearned(t *testing.T, h harness) {
