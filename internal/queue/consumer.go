@@ -15,9 +15,9 @@ import (
 // The defaults of Config, and what bounds the waits that have no setting.
 const (
 	concurrencyDefault     = 4
-	visibilityDefault      = 30 * time.Second
+	visibilityDefault      = driver.VisibilityDefault
 	handlerTimeoutDefault  = 2 * time.Minute
-	receivesMaxDefault     = 5
+	receivesMaxDefault     = driver.ReceivesMaxDefault
 	backoffBaseDefault     = time.Second
 	backoffMaxDefault      = 5 * time.Minute
 	shutdownTimeoutDefault = 10 * time.Second

@@ -58,6 +58,11 @@ type Delivery struct {
 	Queue    string
 	Receives int    // how often it was received, this time included
 	Handle   string // proves which receive this is
+
+	// Of a message that lies in the dead-letter queue of a broker: why it is
+	// there, "" when nobody lived to say; and the broker's name of this copy, the
+	// same at every receive.
+	Cause, Copy string
 }
 
 // Request says how much to receive, and how long to wait for it.

@@ -9,13 +9,14 @@ import (
 
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/queuetest"
 	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
 // BenchmarkPublishToHandler is how long a message takes from its commit to its
 // handler when nothing else happens.
 func BenchmarkPublishToHandler(b *testing.B) {
-	db := openSQLite(b)
+	db := queuetest.OpenSQLite(b)
 	q := sqlqueue.New(sqlqueue.Config{PollInterval: pollNever})
 	q.Bind(db)
 	handled := make(chan time.Time)
@@ -52,7 +53,7 @@ func BenchmarkPublishToHandler(b *testing.B) {
 
 // BenchmarkStats counts a queue of 100,000 messages that are done.
 func BenchmarkStats(b *testing.B) {
-	db := openSQLite(b)
+	db := queuetest.OpenSQLite(b)
 	q := sqlqueue.New(sqlqueue.Config{})
 	q.Bind(db)
 	publishDone(b, db, q, 100_000)
@@ -64,7 +65,7 @@ func BenchmarkStats(b *testing.B) {
 }
 
 // publishDone publishes messages that are done already.
-func publishDone(b *testing.B, db *sqlite, q *sqlqueue.Queue, n uint64) {
+func publishDone(b *testing.B, db *queuetest.SQLite, q *sqlqueue.Queue, n uint64) {
 	b.Helper()
 	m := driver.Message{Type: stockLow, Subject: "CP-502101", Body: []byte(`{"version":1}`)}
 	err := db.Update(b.Context(), func(ctx context.Context, tx sqlqueue.Execer) error {

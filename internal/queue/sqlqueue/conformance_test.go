@@ -20,7 +20,7 @@ const (
 	pollNever = time.Hour
 )
 
-func harness(db *sqlite) queuetest.Harness {
+func harness(db *queuetest.SQLite) queuetest.Harness {
 	q := sqlqueue.New(sqlqueue.Config{PollInterval: pollNever})
 	q.Bind(db)
 	return queuetest.Harness{
@@ -28,7 +28,7 @@ func harness(db *sqlite) queuetest.Harness {
 		Desk:   q,
 		Queue:  stockQueue,
 		Publish: func(ctx context.Context, m driver.Message) error {
-			return publish(ctx, db, q, stockQueue, m)
+			return db.Publish(ctx, q, stockQueue, m)
 		},
 		Visibility:   200 * time.Millisecond,
 		Deduplicates: true,
@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
 		t.Helper()
-		return harness(openSQLite(t))
+		return harness(queuetest.OpenSQLite(t))
 	})
 }
 
@@ -48,8 +48,8 @@ func TestConformanceWhenTheStoreRunsTransactionsAgain(t *testing.T) {
 	t.Parallel()
 	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
 		t.Helper()
-		db := openSQLite(t)
-		db.replays = true
+		db := queuetest.OpenSQLite(t)
+		db.Replays = true
 		return harness(db)
 	})
 }

@@ -169,7 +169,7 @@ func TestARedriveKeepsWhatFailedBefore(t *testing.T) {
 	b := newBench(t)
 	m := testMessage(1)
 	b.bury(stockQueue, m, "first")
-	_, err := b.db.writer.ExecContext(t.Context(), `UPDATE queue_deliveries SET told_in = x'01'`)
+	_, err := b.db.Writer.ExecContext(t.Context(), `UPDATE queue_deliveries SET told_in = x'01'`)
 	if err != nil {
 		t.Fatal(err)
 	}

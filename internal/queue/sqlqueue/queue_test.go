@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/queuetest"
 	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
@@ -40,13 +41,13 @@ func (c *clock) advance(d time.Duration) {
 type bench struct {
 	*sqlqueue.Queue
 	t     *testing.T
-	db    *sqlite
+	db    *queuetest.SQLite
 	clock *clock
 }
 
 func newBench(t *testing.T) bench {
 	t.Helper()
-	b := bench{t: t, db: openSQLite(t), clock: newClock()}
+	b := bench{t: t, db: queuetest.OpenSQLite(t), clock: newClock()}
 	b.Queue = sqlqueue.New(sqlqueue.Config{Now: b.clock.Now})
 	b.Bind(b.db)
 	return b
@@ -64,7 +65,7 @@ func testMessage(n byte) driver.Message {
 
 func (b bench) publish(queue string, m driver.Message) {
 	b.t.Helper()
-	if err := publish(b.t.Context(), b.db, b.Queue, queue, m); err != nil {
+	if err := b.db.Publish(b.t.Context(), b.Queue, queue, m); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -120,7 +121,7 @@ func (b bench) stats() driver.Stats {
 func (b bench) count(query string) int {
 	b.t.Helper()
 	var n int
-	if err := b.db.readers.QueryRowContext(b.t.Context(), query).Scan(&n); err != nil {
+	if err := b.db.Readers.QueryRowContext(b.t.Context(), query).Scan(&n); err != nil {
 		b.t.Fatal(err)
 	}
 	return n
@@ -130,9 +131,9 @@ func TestPublishCommitsWithItsTransactionOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	err := b.db.Update(t.Context(), func(ctx context.Context, tx sqlqueue.Execer) error {
-		return errors.Join(b.Publish(ctx, tx, stockQueue, testMessage(1)), errRolledBack)
+		return errors.Join(b.Publish(ctx, tx, stockQueue, testMessage(1)), queuetest.ErrRolledBack)
 	})
-	if !errors.Is(err, errRolledBack) {
+	if !errors.Is(err, queuetest.ErrRolledBack) {
 		t.Fatal(err)
 	}
 	if got := b.look(stockQueue); len(got) != 0 {
@@ -171,10 +172,10 @@ func TestPublishRefusesWhatItCannotKeep(t *testing.T) {
 	nameless, typeless, big := testMessage(1), testMessage(1), testMessage(1)
 	nameless.ID, typeless.Type, big.Body = driver.ID{}, "", make([]byte, sqlqueue.BodyBytesMax+1)
 	for name, attempt := range map[string]error{
-		"no id":    publish(t.Context(), b.db, b.Queue, stockQueue, nameless),
-		"no type":  publish(t.Context(), b.db, b.Queue, stockQueue, typeless),
-		"no queue": publish(t.Context(), b.db, b.Queue, "", testMessage(1)),
-		"too big":  publish(t.Context(), b.db, b.Queue, stockQueue, big),
+		"no id":    b.db.Publish(t.Context(), b.Queue, stockQueue, nameless),
+		"no type":  b.db.Publish(t.Context(), b.Queue, stockQueue, typeless),
+		"no queue": b.db.Publish(t.Context(), b.Queue, "", testMessage(1)),
+		"too big":  b.db.Publish(t.Context(), b.Queue, stockQueue, big),
 	} {
 		if attempt == nil {
 			t.Errorf("%s: published, want an error", name)
@@ -199,25 +200,25 @@ func TestLookingAtAnEmptyQueueDoesNotWrite(t *testing.T) {
 	b := newBench(t)
 	b.publish(stockQueue, testMessage(1))
 	b.take(stockQueue)
-	before := b.db.updates.Load()
+	before := b.db.Updates.Load()
 	b.look(stockQueue)
 	b.look(adQueue)
 	if _, err := b.Purge(t.Context(), b.clock.Now(), 10); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.db.updates.Load() - before; got != 0 {
+	if got := b.db.Updates.Load() - before; got != 0 {
 		t.Errorf("%d write transactions, want 0", got)
 	}
 }
 
 func TestAMessageOfAnotherProcessIsSeenByPolling(t *testing.T) {
 	t.Parallel()
-	db := openSQLite(t)
+	db := queuetest.OpenSQLite(t)
 	other := sqlqueue.New(sqlqueue.Config{})
 	q := sqlqueue.New(sqlqueue.Config{PollInterval: time.Millisecond})
 	q.Bind(db)
 	failed := make(chan error, 1)
-	go func() { failed <- publish(t.Context(), db, other, stockQueue, testMessage(1)) }()
+	go func() { failed <- db.Publish(t.Context(), other, stockQueue, testMessage(1)) }()
 	got, err := q.Receive(t.Context(), stockQueue, driver.Request{Max: 1, Visibility: time.Minute, Wait: time.Minute})
 	if err := errors.Join(err, <-failed); err != nil || len(got) != 1 {
 		t.Errorf("received %d messages, %v, want 1", len(got), err)

@@ -1,4 +1,4 @@
-package sqlqueue_test
+package queuetest
 
 import (
 	"context"
@@ -16,28 +16,30 @@ import (
 	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
-// sqlite is the store as far as the queue needs it: one writer, many readers.
-type sqlite struct {
-	writer, readers *sql.DB
-	updates         atomic.Int64 // write transactions so far
-	// replays runs every write transaction twice and rolls the first run back,
+// SQLite is the store as far as the queue needs it: one writer, many readers.
+type SQLite struct {
+	Writer, Readers *sql.DB
+	Updates         atomic.Int64 // write transactions so far
+	// Replays runs every write transaction twice and rolls the first run back,
 	// as a store does whose group commit failed.
-	replays bool
+	Replays bool
 }
 
-var errRolledBack = errors.New("rolled back")
+// ErrRolledBack is why a replay begins anew.
+var ErrRolledBack = errors.New("rolled back")
 
-func openSQLite(tb testing.TB) *sqlite {
+// OpenSQLite makes an empty database with the queue's tables.
+func OpenSQLite(tb testing.TB) *SQLite {
 	tb.Helper()
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=foreign_keys(on)"
 	file := "file:" + filepath.Join(tb.TempDir(), "queue.db")
-	db := &sqlite{
-		writer:  open(tb, file+"?"+pragmas+"&_txlock=immediate"),
-		readers: open(tb, file+"?"+pragmas+"&mode=ro"),
+	db := &SQLite{
+		Writer:  open(tb, file+"?"+pragmas+"&_txlock=immediate"),
+		Readers: open(tb, file+"?"+pragmas+"&mode=ro"),
 	}
-	db.writer.SetMaxOpenConns(1)
-	db.readers.SetMaxOpenConns(4)
-	migrate(tb, db.writer)
+	db.Writer.SetMaxOpenConns(1)
+	db.Readers.SetMaxOpenConns(4)
+	migrate(tb, db.Writer)
 	return db
 }
 
@@ -71,24 +73,26 @@ func migrate(tb testing.TB, db *sql.DB) {
 	}
 }
 
-func (db *sqlite) Update(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
-	db.updates.Add(1)
-	if db.replays {
-		err := db.transact(ctx, db.writer, nil, func(ctx context.Context, tx sqlqueue.Execer) error {
-			return errors.Join(fn(ctx, tx), errRolledBack)
+// Update is one write transaction.
+func (db *SQLite) Update(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	db.Updates.Add(1)
+	if db.Replays {
+		err := db.transact(ctx, db.Writer, nil, func(ctx context.Context, tx sqlqueue.Execer) error {
+			return errors.Join(fn(ctx, tx), ErrRolledBack)
 		})
-		if !errors.Is(err, errRolledBack) {
+		if !errors.Is(err, ErrRolledBack) {
 			return err
 		}
 	}
-	return db.transact(ctx, db.writer, nil, fn)
+	return db.transact(ctx, db.Writer, nil, fn)
 }
 
-func (db *sqlite) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
-	return db.transact(ctx, db.readers, &sql.TxOptions{ReadOnly: true}, fn)
+// View is one snapshot.
+func (db *SQLite) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
+	return db.transact(ctx, db.Readers, &sql.TxOptions{ReadOnly: true}, fn)
 }
 
-func (db *sqlite) transact(
+func (db *SQLite) transact(
 	ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(context.Context, sqlqueue.Execer) error,
 ) error {
 	tx, err := pool.BeginTx(ctx, opts)
@@ -116,8 +120,8 @@ func (e execer) Query(ctx context.Context, query string, args ...any) (*sql.Rows
 	return e.QueryContext(ctx, query, args...)
 }
 
-// publish publishes in a transaction of its own and wakes, as the store does.
-func publish(ctx context.Context, db *sqlite, q *sqlqueue.Queue, queue string, m driver.Message) error {
+// Publish publishes in a transaction of its own and wakes, as the store does.
+func (db *SQLite) Publish(ctx context.Context, q *sqlqueue.Queue, queue string, m driver.Message) error {
 	err := db.Update(ctx, func(ctx context.Context, tx sqlqueue.Execer) error {
 		return q.Publish(ctx, tx, queue, m)
 	})
