@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -82,4 +83,24 @@ type Broker interface {
 
 	// Close ends the connections.
 	Close() error
+}
+
+// QueuesOf gives the queues that a message goes to.
+func QueuesOf(routes []Route, m Outgoing) []string {
+	if m.Queue != "" {
+		return []string{m.Queue}
+	}
+	var queues, rest []string
+	for _, r := range routes {
+		if slices.Contains(r.Types, m.Type) {
+			queues = append(queues, r.Queue)
+		}
+		if r.Rest {
+			rest = append(rest, r.Queue)
+		}
+	}
+	if len(queues) == 0 {
+		return rest
+	}
+	return queues
 }

@@ -49,6 +49,14 @@ func valid(queue string, m driver.Message) error {
 }
 
 func (q *Queue) insert(ctx context.Context, tx Execer, queue string, m driver.Message) (bool, error) {
+	if err := q.insertMessage(ctx, tx, m); err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(ctx, sqlInsertDelivery, m.ID[:], queue, micros(q.leaseTime()))
+	return n > 0, err //nolint:wrapcheck // Publish says which message it was.
+}
+
+func (q *Queue) insertMessage(ctx context.Context, tx Execer, m driver.Message) error {
 	created := m.Time
 	if created.IsZero() {
 		created = q.now()
@@ -58,11 +66,7 @@ func (q *Queue) insert(ctx context.Context, tx Execer, queue string, m driver.Me
 		body = []byte{} // an empty body, not NULL
 	}
 	_, err := tx.Exec(ctx, sqlInsertMessage, m.ID[:], m.Type, m.Subject, m.TraceParent, body, micros(created))
-	if err != nil {
-		return false, err //nolint:wrapcheck // Publish says which message it was.
-	}
-	n, err := tx.Exec(ctx, sqlInsertDelivery, m.ID[:], queue, micros(q.leaseTime()))
-	return n > 0, err //nolint:wrapcheck // Publish says which message it was.
+	return err //nolint:wrapcheck // the callers say which message it was.
 }
 
 func raisePublished(ctx context.Context, tx Execer, queue string) error {

@@ -17,6 +17,12 @@ const (
 	sqlExpired = `SELECT message_id FROM queue_deliveries
 		WHERE queue = ? AND state = 'done' AND done_at < ? ORDER BY done_at LIMIT ?`
 
+	// Failures of deliveries by a broker that did not end in a dead letter.
+	sqlStrayFailures = `SELECT message_id, queue, claim FROM queue_failures f WHERE at < ? AND NOT EXISTS (
+		SELECT 1 FROM queue_deliveries d WHERE d.message_id = f.message_id AND d.queue = f.queue) ORDER BY at LIMIT ?`
+
+	sqlForgetFailure = `DELETE FROM queue_failures WHERE message_id = ? AND queue = ? AND claim = ?`
+
 	sqlRaisePurged = `UPDATE queue_totals SET purged = purged + ? WHERE queue = ?`
 )
 
@@ -35,8 +41,11 @@ func (q *Queue) Purge(ctx context.Context, before time.Time, limit int) (int, er
 		limit = purgeMax
 	}
 	found, err := q.expired(ctx, before, limit)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return 0, err
+	}
+	if len(found) == 0 {
+		return q.purgeStrays(ctx, before, limit)
 	}
 	var removed int64
 	err = q.update(ctx, func(ctx context.Context, tx Execer) error {
@@ -54,6 +63,39 @@ func (q *Queue) Purge(ctx context.Context, before time.Time, limit int) (int, er
 		return 0, fmt.Errorf("purge: %w", err)
 	}
 	return int(removed), nil
+}
+
+// purgeStrays removes failures that nothing else takes along.
+func (q *Queue) purgeStrays(ctx context.Context, before time.Time, limit int) (int, error) {
+	var strays [][]any
+	err := q.view(ctx, func(ctx context.Context, tx Execer) error {
+		strays = nil
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var id []byte
+			var queue string
+			var claim int64
+			if err := rows.Scan(&id, &queue, &claim); err != nil {
+				return fmt.Errorf("scan: %w", err)
+			}
+			strays = append(strays, []any{id, queue, claim})
+			return nil
+		}, sqlStrayFailures, micros(before), limit)
+	})
+	if err != nil || len(strays) == 0 {
+		return 0, err
+	}
+	err = q.update(ctx, func(ctx context.Context, tx Execer) error {
+		for _, stray := range strays {
+			if _, err := tx.Exec(ctx, sqlForgetFailure, stray...); err != nil {
+				return err //nolint:wrapcheck // wrapped below.
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purge failures: %w", err)
+	}
+	return len(strays), nil
 }
 
 // expired looks for what can go, without writing. Nothing leaves the state done
