@@ -24,7 +24,16 @@ const (
 	DeadLetterSuffix = "-dlq"
 )
 
-// Queues lists all queues.
+// RelayQueue is where all messages wait for a broker, when there is one beside
+// the database.
+const RelayQueue = "relay"
+
+// EventTypes lists all events.
+func EventTypes() []EventType {
+	return []EventType{StockLow, StockOut, StockBack, OrderHeldFor, OrderAwaiting, OrderLate, ReceiptKept}
+}
+
+// Queues lists all queues that have handlers.
 func Queues() []string { return []string{StockQueue, AdQueue, OpsQueue} }
 
 // Queue gives the queue that an event goes to, as the filter policies of a
@@ -67,3 +76,13 @@ type EventData struct {
 
 // EventVersion is the version of EventData that this program writes and reads.
 const EventVersion = 1
+
+// EmbeddedEngine is the name of the queue engine inside the database.
+const EmbeddedEngine = "db:"
+
+// QueueEngines says where messages are, by the engines' URLs without passwords.
+type QueueEngines struct {
+	Engine string `json:"engine"`
+	// Before lists engines that were used before and may still hold messages.
+	Before []string `json:"before,omitempty"`
+}

@@ -33,8 +33,10 @@ import (
 type app struct {
 	cfg     settings
 	log     *slog.Logger
-	lock    *os.File
+	locks   []*os.File
+	closers []func() error // of what is connected, in the order of opening
 	store   *store.Store
+	engine  *engine
 	public  *web.Server
 	admin   *web.Server // the same as public when there is one listener
 	running []func(context.Context) error
@@ -65,15 +67,17 @@ func (a *app) open(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Data, ownerOnly); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	var err error
-	if a.lock, err = lockFolder(a.cfg.path(lockFile)); err != nil {
+	if err := a.lockRoles(); err != nil {
 		return err
 	}
 	zone, err := time.LoadLocation(a.cfg.Timezone)
 	if err != nil {
 		return err
 	}
-	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: a.log, Zone: zone}); err != nil {
+	if err := a.openStore(ctx, zone); err != nil {
+		return err
+	}
+	if err := a.openEngine(ctx); err != nil {
 		return err
 	}
 	if err := a.listen(ctx); err != nil { // first: the public URL follows from the port
@@ -86,21 +90,58 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	a.route()
-	_, err = writeSecret(a.cfg.path(serverFile), a.admin.URL()+"\n")
+	return a.tellWhere()
+}
+
+// tellWhere lets the commands of this machine find the operator's routes.
+func (a *app) tellWhere() error {
+	if !slices.ContainsFunc(chosenRoles(a.cfg.Roles), func(r role) bool { return r.operators }) {
+		return nil // another process has them
+	}
+	_, err := writeSecret(a.cfg.path(serverFile), a.admin.URL()+"\n")
 	return err
 }
 
-// lockFolder keeps a second server away from a data folder. The lock is gone
-// with the process, however it ends.
-func lockFolder(path string) (*os.File, error) {
+// openStore opens the database, one process after another: the first brings the
+// schema up to date.
+func (a *app) openStore(ctx context.Context, zone *time.Location) error {
+	turn, err := lock(a.cfg.path(openingLock), syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
+	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
+		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine,
+	})
+	return err
+}
+
+// lockRoles keeps a second server with one of our roles away from a data
+// folder. Servers with other roles may share it. The locks are gone with the
+// process, however it ends.
+func (a *app) lockRoles() error {
+	for _, r := range chosenRoles(a.cfg.Roles) {
+		f, err := lock(a.cfg.path(lockFile+"-"+r.name), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return restock.Errorf(restock.Conflict, restock.CodeConflict,
+				"another restock serves %s from this data folder; stop it, choose other --roles, or give another folder with --data", r.name)
+		}
+		if err != nil {
+			return err
+		}
+		a.locks = append(a.locks, f)
+	}
+	return nil
+}
+
+func lock(path string, how int) (*os.File, error) {
 	const ownerOnly = 0o600
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, ownerOnly)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(restock.Errorf(restock.Conflict, restock.CodeConflict,
-			"another restock serves this data folder; stop it, or give another folder with --data"), f.Close())
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
 	return f, nil
 }
@@ -200,7 +241,7 @@ func (a *app) furnish(ctx context.Context) error {
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
-		CallbacksRefused: a.replenisher.CallbacksRefused,
+		CallbacksRefused: a.replenisher.CallbacksRefused, Engines: a.engine.reached(),
 	})
 	return nil
 }
@@ -324,12 +365,12 @@ func (a *app) watchDisk(ctx context.Context) error {
 }
 
 func (a *app) close() error {
-	var errs []error
+	errs := []error{closeAll(a.closers)}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
-	if a.lock != nil {
-		errs = append(errs, a.lock.Close())
+	for _, f := range a.locks {
+		errs = append(errs, f.Close())
 	}
 	return errors.Join(errs...)
 }

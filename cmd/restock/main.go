@@ -48,6 +48,7 @@ type commands struct {
 	Audit     auditCommand     `cmd:"" help:"What people decided, and why."`
 	Stockouts stockoutsCommand `cmd:"" help:"When there was nothing to sell, and who was turned away."`
 	Dead      deadCommand      `cmd:"" help:"The dead-letter desk: messages that could not be handled."`
+	Queue     queueCommand     `cmd:"" help:"The queue engine: what lies there, and making what it needs."`
 	Verify    verifyCommand    `cmd:"" help:"Hold the promises against the raw rows of the database."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the schema of the database up to date."`
 	Backup    backupCommand    `cmd:"" help:"Copy the database and its keys, also beside a running server."`

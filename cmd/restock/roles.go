@@ -20,6 +20,8 @@ type role struct {
 	admin  func(*app, *http.ServeMux)            // routes for operators
 	run    func(*app) []func(context.Context) error
 	keys   bool // it signs or verifies callback addresses
+	// operators: it has the operator's routes that commands ask for.
+	operators bool
 }
 
 // roles is the one table of what there is to run.
@@ -52,11 +54,16 @@ func roles() []role {
 			},
 		},
 		{
-			name:  "ops",
-			admin: func(a *app, mux *http.ServeMux) { a.office.Register(mux) },
+			name:      "ops",
+			operators: true,
+			admin:     func(a *app, mux *http.ServeMux) { a.office.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
-				return runs(a.consumer(restock.OpsQueue, a.office.Handlers()), a.office.RunAlerts, a.office.RunPurge)
+				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()), a.office.RunAlerts, a.office.RunPurge)
 			},
+		},
+		{
+			name: "relay",
+			run:  func(a *app) []func(context.Context) error { return a.relays() },
 		},
 	}
 }
@@ -81,5 +88,5 @@ func chosenRoles(names []string) []role {
 
 // consumer makes the loop that handles the messages of one queue.
 func (a *app) consumer(name string, handlers map[string]queue.Handler) func(context.Context) error {
-	return queue.New(a.store.Queue(), name, handlers, queue.Config{Logger: a.log, BackoffBase: a.cfg.RetryBase}).Run
+	return queue.New(a.engine.driver, name, handlers, queue.Config{Logger: a.log, BackoffBase: a.cfg.RetryBase}).Run
 }

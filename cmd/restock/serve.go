@@ -37,6 +37,9 @@ func (a *app) greet(c *console) {
 	c.printf("  buyers and factories  %s\n", a.publicURL())
 	c.printf("  operators             %s/v1/status, token in %s\n", a.admin.URL(), a.cfg.tokenPath())
 	c.printf("  database              %s\n", a.cfg.databaseURL())
+	if a.engine.broker != nil {
+		c.printf("  messages              %s\n", a.engine.name)
+	}
 	c.printf("  mail                  %s\n", orDefault(a.cfg.mailNote(), "sent by "+mailHost(a.cfg.Mail)))
 	status, err := a.store.Status(context.WithoutCancel(c.ctx))
 	if err == nil && status.Products == 0 {
@@ -69,7 +72,7 @@ func (s *configCheckCommand) Run(c *console) error {
 		return err
 	}
 	c.printf("listen           %s\nadmin-listen     %s\ndatabase         %s\nqueue            %s\nmail             %s\nroles            %s\n",
-		s.Listen, orDefault(s.AdminListen, s.Listen), s.databaseURL(), s.Queue, mailHost(s.mailURL()), strings.Join(s.Roles, ","))
+		s.Listen, orDefault(s.AdminListen, s.Listen), s.databaseURL(), engineName(s.Queue), mailHost(s.mailURL()), strings.Join(s.Roles, ","))
 	c.printf("public-url       %s\noperations       %s\ntimezone         %s\n", orDefault(s.PublicURL, "http://"+s.Listen), s.OperationsEmail, s.Timezone)
 	c.printf("The configuration is in order.\n")
 	return nil

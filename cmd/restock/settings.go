@@ -25,18 +25,19 @@ import (
 // settings is the configuration of a service. Every setting is a flag, an
 // environment variable RESTOCK_… and has a default; none is needed to run.
 type settings struct {
-	Listen      string `env:"RESTOCK_LISTEN" default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
-	AdminListen string `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach /v1; the same as --listen when that is loopback."`
-	Data        string `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
-	DB          string `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
-	Queue       string `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
-	Mail        string `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
+	Listen      string   `env:"RESTOCK_LISTEN" default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
+	AdminListen string   `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach /v1; the same as --listen when that is loopback."`
+	Data        string   `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
+	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
+	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
+	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
 
 	MailFrom        string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
 	OperationsEmail string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`
 	PublicURL       string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
 
-	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, or all."`
+	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, relay, or all."`
 	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
 
 	OperatorTokenFile string `env:"RESTOCK_OPERATOR_TOKEN_FILE" type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
@@ -70,6 +71,7 @@ const (
 	keysFile     = "callback-keys"
 	mailFolder   = "mail"
 	lockFile     = "lock"
+	openingLock  = "lock-opening"
 	serverFile   = "server"
 )
 
@@ -109,8 +111,10 @@ func (s *settings) check() error {
 			mistake("--roles: there is no role %q; take from %s or all", name, strings.Join(roleNames(), ", "))
 		}
 	}
-	if s.Queue != "db:" {
-		mistake("--queue: %q is not known; use db:", s.Queue)
+	for _, raw := range append([]string{s.Queue}, s.QueueBefore...) {
+		if raw != restock.EmbeddedEngine && !brokerScheme(raw) {
+			mistakes = append(mistakes, unknownEngine(raw))
+		}
 	}
 	if _, err := time.LoadLocation(s.Timezone); err != nil {
 		mistake("--timezone: %q is not a time zone such as Asia/Seoul", s.Timezone)

@@ -48,6 +48,7 @@ func (a *api) routes() http.Handler {
 	a.orderRoutes(mux)
 	a.receiptRoutes(mux)
 	a.switchRoutes(mux)
+	a.engineRoutes(mux)
 	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
 	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
 	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)

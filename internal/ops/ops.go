@@ -23,6 +23,7 @@ type Store interface {
 	ReceiptActs
 	Switch
 	Digests
+	Engines
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
 	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
@@ -82,6 +83,8 @@ type Config struct {
 	Zone      *time.Location
 	// MailNote is shown in the status, for instance that nobody receives mail.
 	MailNote string
+	// Engines are the brokers that this process reaches, by their names.
+	Engines map[string]Depths
 	// PublicURL is shown in the status.
 	PublicURL string
 	Version   string

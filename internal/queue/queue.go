@@ -49,6 +49,8 @@ type (
 	Filter = driver.Filter
 	// Stats counts the messages of a queue.
 	Stats = driver.Stats
+	// Depth is how much lies on a queue of a broker.
+	Depth = driver.Depth
 )
 
 // The answers of a dead-letter desk, from package driver.

@@ -129,6 +129,10 @@ const (
 	settingDailyLimit     = "daily_limit"
 	// settingOrderingPaused is the reason why nothing is placed anywhere.
 	settingOrderingPaused = "ordering_paused"
+	// settingQueueEngine names the queue engine in use, and settingEnginesBefore
+	// those before it that may still hold messages, one a line.
+	settingQueueEngine   = "queue_engine"
+	settingEnginesBefore = "queue_engines_before"
 )
 
 // setting gives a stored setting, or "".

@@ -211,7 +211,7 @@ func (db *sqlite) view(ctx context.Context, fn func(context.Context, *tx) error)
 }
 
 func (s *Store) newTx(stmts statements) *tx {
-	return &tx{stmts: stmts, queue: s.queue, newID: s.newID, now: s.now().UTC().Truncate(time.Microsecond)}
+	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, newID: s.newID, now: s.now().UTC().Truncate(time.Microsecond)}
 }
 
 type snapshotStatements struct{ tx *sql.Tx }

@@ -29,6 +29,8 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	NewID  func() [16]byte  // default UUIDv7
 	Queue  *sqlqueue.Queue  // default a new one
+	// Outbox: a broker has the queues, and all messages wait for it in one.
+	Outbox bool
 	// VFS names a registered file system of SQLite, and Sync makes a file durable
 	// in place of fdatasync: together they are a simulated disk.
 	VFS  string
@@ -45,6 +47,7 @@ type Store struct {
 	now    func() time.Time
 	newID  func() [16]byte
 	queue  *sqlqueue.Queue
+	outbox bool
 	db     *sqlite
 	sync   func(path string) error
 	zone   *time.Location
@@ -74,7 +77,7 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, outbox: cfg.Outbox, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

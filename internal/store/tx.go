@@ -16,10 +16,11 @@ import (
 // tx is one act's view of the database: a part of a transaction on the writer,
 // or a snapshot on a reader. It has one "now".
 type tx struct {
-	stmts statements
-	queue *sqlqueue.Queue
-	newID func() [16]byte
-	now   time.Time
+	stmts  statements
+	queue  *sqlqueue.Queue
+	outbox bool
+	newID  func() [16]byte
+	now    time.Time
 
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit
@@ -76,6 +77,9 @@ func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.Ev
 	queue, ok := typ.Queue()
 	if !ok {
 		return fmt.Errorf("event %s has no queue", typ)
+	}
+	if t.outbox {
+		queue = restock.RelayQueue
 	}
 	data.Version = restock.EventVersion
 	body, err := json.Marshal(data)

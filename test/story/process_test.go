@@ -31,6 +31,10 @@ type process struct {
 	url     string        // the first address that it said it serves
 	exited  chan struct{} // closed when it ended
 	err     error         // of its end; read after exited
+
+	// mates are the processes of the other roles, when each role has its own.
+	mates   []*process
+	gateway *gateway
 }
 
 // start runs the binary until it has said at which address it serves. Its log is
@@ -118,10 +122,15 @@ func (p *process) signal(s syscall.Signal) error {
 
 // stop asks the process to end as a service manager does.
 func (p *process) stop() error {
-	if err := p.signal(syscall.SIGTERM); err != nil {
-		return err
+	var errs []error
+	for _, mate := range p.mates {
+		errs = append(errs, mate.stop())
 	}
-	return p.awaitEnd()
+	p.gateway.close()
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	return errors.Join(append(errs, p.awaitEnd())...)
 }
 
 // awaitEnd waits for the end of a process that was asked to end. It must exit in
@@ -142,6 +151,12 @@ func (p *process) awaitEnd() error {
 
 // kill ends the process at once, if it still runs.
 func (p *process) kill() error {
+	for _, mate := range p.mates {
+		if err := errors.Join(mate.kill(), mate.close()); err != nil {
+			return err
+		}
+	}
+	p.gateway.close()
 	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("killing: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -85,6 +84,7 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 
 // stage is where one story plays: its processes and those around them.
 type stage struct {
+	setting   setting
 	processes map[string]*process
 	started   int
 	maker     *maker
@@ -104,8 +104,10 @@ const (
 
 // setStage is what every story begins with: restock on the path, and a data
 // folder that does not exist yet.
-func setStage(env *testscript.Env) error {
-	s := &stage{processes: map[string]*process{}}
+func setStage(env *testscript.Env) error { return setStageFor(env, setting{}) }
+
+func setStageFor(env *testscript.Env, arrangement setting) error {
+	s := &stage{setting: arrangement, processes: map[string]*process{}}
 	env.Values[stageKey{}] = s
 	env.Setenv("PATH", filepath.Dir(binary())+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("RESTOCK_DATA", filepath.Join(env.WorkDir, "data"))
@@ -159,6 +161,12 @@ func want(args []string, least, most int) error {
 }
 
 func (s *stage) serve(ts *testscript.TestScript, args []string) error {
+	if s.setting.queue != "" {
+		args = append([]string{"--queue", s.setting.queue}, args...)
+	}
+	if s.setting.apart {
+		return s.serveApart(ts, args)
+	}
 	p, err := s.launch(ts, serverName, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
 	if err != nil {
 		return err
@@ -166,10 +174,7 @@ func (s *stage) serve(ts *testscript.TestScript, args []string) error {
 	if err := p.awaitReady(context.Background()); err != nil {
 		return err
 	}
-	ts.Setenv("SERVER", p.url)
-	data := ts.Getenv("RESTOCK_DATA")
-	ts.Setenv("ADMIN", strings.TrimSpace(ts.ReadFile(filepath.Join(data, "server"))))
-	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile(filepath.Join(data, "operator-token"))))
+	s.introduce(ts, p.url)
 	_, err = io.WriteString(ts.Stdout(), p.said())
 	return err //nolint:wrapcheck // a strings.Builder.
 }
@@ -206,14 +211,18 @@ func (s *stage) launch(ts *testscript.TestScript, name string, args []string) (*
 	if s.processes[name] != nil {
 		return nil, fmt.Errorf("%s runs already", name)
 	}
-	s.started++
-	log := ts.MkAbs(fmt.Sprintf("%s-%d.log", name, s.started))
-	p, err := start(context.Background(), log, ts.MkAbs("."), environment(ts), args...)
+	p, err := s.start(ts, name, args)
 	if err != nil {
 		return nil, err
 	}
 	s.processes[name] = p
 	return p, nil
+}
+
+func (s *stage) start(ts *testscript.TestScript, name string, args []string) (*process, error) {
+	s.started++
+	log := ts.MkAbs(fmt.Sprintf("%s-%d.log", name, s.started))
+	return start(context.Background(), log, ts.MkAbs("."), environment(ts), args...)
 }
 
 func (s *stage) named(args []string) (*process, error) {

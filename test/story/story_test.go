@@ -99,3 +99,32 @@ func TestStories(t *testing.T) {
 		Setup:              setStage,
 	})
 }
+
+// TestTheStoryIsTheSameOnEveryEngine: where the messages are, and how many
+// processes share the work, is a matter of one setting each.
+func TestTheStoryIsTheSameOnEveryEngine(t *testing.T) {
+	t.Parallel()
+	for _, engine := range engines() {
+		for _, apart := range []bool{false, true} {
+			name := engine.name + " in one process"
+			if apart {
+				name = engine.name + " with every role apart"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				testscript.Run(t, testscript.Params{
+					Files:              []string{"testdata/whole-loop.txtar", "testdata/dead-letters.txtar"},
+					RequireUniqueNames: true,
+					Cmds:               stageCommands(),
+					Setup: func(env *testscript.Env) error {
+						queue, err := engine.open(t)
+						if err != nil {
+							return err
+						}
+						return setStageFor(env, setting{queue: queue, apart: apart})
+					},
+				})
+			})
+		}
+	}
+}

@@ -65,6 +65,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"Outage", outageChecks()},
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
+		{"Engine", engineChecks()},
 		{"Catalog", catalogChecks()},
 		{"List", listChecks()},
 		{"Verify", verifyChecks()},
