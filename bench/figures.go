@@ -42,6 +42,7 @@ func (b *bench) figures() []figure {
 		{"hot product, a key on each", measureKeyed},
 		{"lone buyer", measureLone},
 		{"import beside sales", measureImport},
+		{"last unit to factory", measureFactory},
 		{"start, size and memory", measureProcess},
 	}
 	if b.large {

@@ -18,7 +18,7 @@ import (
 // queueName, which gets the rest. Beside the broker runs what runs beside it in
 // the product: the desk in a database of ours, a collector of its dead letters,
 // and a relay for what is redriven.
-func OnBroker(t *testing.T, broker driver.Broker, queueName string, visibility time.Duration) Harness {
+func OnBroker(t testing.TB, broker driver.Broker, queueName string, visibility time.Duration) Harness {
 	t.Helper()
 	db := OpenSQLite(t)
 	embedded := sqlqueue.New(sqlqueue.Config{})
