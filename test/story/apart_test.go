@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,8 +21,8 @@ import (
 // setting is in what arrangement a story is played: where the messages are, and
 // whether each role has a process of its own.
 type setting struct {
-	queue string // the queue URL; "" is the default
-	apart bool
+	engine *engine // nil is the default
+	apart  bool
 }
 
 // roles are those of restock serve, each on its own when they are apart.
@@ -113,6 +114,13 @@ func (p *process) awaitOwnAddress(ctx context.Context) error {
 func (s *stage) introduce(ts *testscript.TestScript, public string) {
 	ts.Setenv("SERVER", public)
 	data := ts.Getenv("RESTOCK_DATA")
-	ts.Setenv("ADMIN", strings.TrimSpace(ts.ReadFile(filepath.Join(data, "server"))))
+	if server := filepath.Join(data, "server"); fileExists(server) { // only the operator's side writes it
+		ts.Setenv("ADMIN", strings.TrimSpace(ts.ReadFile(server)))
+	}
 	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile(filepath.Join(data, "operator-token"))))
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

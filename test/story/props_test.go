@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -365,8 +366,42 @@ func (s *stage) quiet(ts *testscript.TestScript, _ []string) error {
 		if err != nil {
 			return err
 		}
-		return noneUnderWay(text)
+		if err := noneUnderWay(text); err != nil {
+			return err
+		}
+		report, err := s.operate(ctx, ts, "/v1/queue")
+		if err != nil {
+			return err
+		}
+		return engineEmpty(report)
 	})
+}
+
+// engineEmpty looks at the broker, when there is one beside the database.
+func engineEmpty(report []byte) error {
+	var queue struct {
+		Engine struct {
+			Error  string
+			Queues []struct {
+				Queue    string
+				Waiting  int64
+				InFlight int64 `json:"in_flight"`
+				Dead     int64
+			}
+		}
+	}
+	if err := json.Unmarshal(report, &queue); err != nil {
+		return fmt.Errorf("reading %s: %w", report, err)
+	}
+	if queue.Engine.Error != "" {
+		return errors.New(queue.Engine.Error)
+	}
+	for _, q := range queue.Engine.Queues {
+		if q.Waiting+q.InFlight+q.Dead > 0 {
+			return fmt.Errorf("the broker still holds messages: %+v", q)
+		}
+	}
+	return nil
 }
 
 // secrets looks for tokens where they must not be: logs and mails are read by

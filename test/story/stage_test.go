@@ -20,6 +20,8 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		// serve [FLAG…]: run restock serve on $RESTOCK_DATA and a free port, and
 		// wait until it is ready. Sets $SERVER, $ADMIN (addresses) and $TOKEN.
 		"serve": act((*stage).serve),
+		// serve-as ROLES [FLAG…]: the same with some roles only, in one process.
+		"serve-as": act((*stage).serveAs),
 		// noserve [FLAG…]: restock serve on a free port must give up by itself, with
 		// status 1; stderr says why.
 		"noserve": act((*stage).noserve),
@@ -31,6 +33,9 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"signal": act((*stage).signal),
 		// ended NAME: wait for the end of a process that was signalled.
 		"ended": act((*stage).ended),
+
+		// broker stop|start: the engine that has the messages goes away, and comes back.
+		"broker": act((*stage).broker),
 
 		// maker: open a factory that only takes orders. Sets $MAKER.
 		"maker": act((*stage).openMaker),
@@ -161,12 +166,27 @@ func want(args []string, least, most int) error {
 }
 
 func (s *stage) serve(ts *testscript.TestScript, args []string) error {
-	if s.setting.queue != "" {
-		args = append([]string{"--queue", s.setting.queue}, args...)
+	if s.setting.engine != nil {
+		args = append([]string{"--queue", s.setting.engine.url}, args...)
 	}
 	if s.setting.apart {
 		return s.serveApart(ts, args)
 	}
+	return s.serveOne(ts, args)
+}
+
+func (s *stage) serveAs(ts *testscript.TestScript, args []string) error {
+	if len(args) == 0 {
+		return errors.New("name the roles")
+	}
+	args = append([]string{"--roles", args[0]}, args[1:]...)
+	if s.setting.engine != nil {
+		args = append([]string{"--queue", s.setting.engine.url}, args...)
+	}
+	return s.serveOne(ts, args)
+}
+
+func (s *stage) serveOne(ts *testscript.TestScript, args []string) error {
 	p, err := s.launch(ts, serverName, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
 	if err != nil {
 		return err
@@ -257,6 +277,16 @@ func (s *stage) ended(_ *testscript.TestScript, args []string) error {
 	}
 	delete(s.processes, args[0])
 	return p.awaitEnd()
+}
+
+func (s *stage) broker(_ *testscript.TestScript, args []string) error {
+	if err := want(args, 1, 1); err != nil {
+		return err
+	}
+	if args[0] == "start" {
+		return s.setting.engine.start()
+	}
+	return s.setting.engine.stop()
 }
 
 func (s *stage) openMaker(ts *testscript.TestScript, _ []string) error {

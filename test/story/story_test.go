@@ -104,24 +104,41 @@ func TestStories(t *testing.T) {
 // processes share the work, is a matter of one setting each.
 func TestTheStoryIsTheSameOnEveryEngine(t *testing.T) {
 	t.Parallel()
-	for _, engine := range engines() {
+	onEveryEngine(t, engines(), "testdata/whole-loop.txtar", "testdata/dead-letters.txtar")
+}
+
+// TestABrokerThatIsAwayIsFeltByNoBuyer: what happens meanwhile waits in the
+// database.
+func TestABrokerThatIsAwayIsFeltByNoBuyer(t *testing.T) {
+	t.Parallel()
+	onEveryEngine(t, brokers(), "testdata/broker/away.txtar")
+}
+
+// TestAChangeOfTheEngineStrandsNothing: what waits on one moves to the other.
+func TestAChangeOfTheEngineStrandsNothing(t *testing.T) {
+	t.Parallel()
+	onEveryEngine(t, brokers(), "testdata/broker/changed.txtar")
+}
+
+// onEveryEngine plays stories in each arrangement of engines and processes.
+func onEveryEngine(t *testing.T, kinds []engineKind, files ...string) {
+	t.Helper()
+	for _, kind := range kinds {
 		for _, apart := range []bool{false, true} {
-			name := engine.name + " in one process"
+			name := kind.name + " in one process"
 			if apart {
-				name = engine.name + " with every role apart"
+				name = kind.name + " with every role apart"
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				testscript.Run(t, testscript.Params{
-					Files:              []string{"testdata/whole-loop.txtar", "testdata/dead-letters.txtar"},
+					Files:              files,
 					RequireUniqueNames: true,
 					Cmds:               stageCommands(),
 					Setup: func(env *testscript.Env) error {
-						queue, err := engine.open(t)
-						if err != nil {
-							return err
-						}
-						return setStageFor(env, setting{queue: queue, apart: apart})
+						e := kind.open(t)
+						env.Setenv("QUEUE", e.url)
+						return setStageFor(env, setting{engine: e, apart: apart})
 					},
 				})
 			})
