@@ -237,7 +237,7 @@ func (a *app) furnish(ctx context.Context) error {
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 	})
 	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
-		Logger: a.log, Orderer: a.replenisher, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
+		Logger: a.log, Orderer: a.replenisher, Decide: replenish.Decide, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,

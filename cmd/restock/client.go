@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/restock/restock"
 )
 
 // remote is how a command finds the running server.
@@ -104,14 +106,20 @@ func (r *remote) fetch(c *console, method, path string, query url.Values, body [
 	return answer, nil
 }
 
+// problem is what the server answered instead of a 2xx, in its own words.
+type problem struct {
+	Detail string       `json:"detail"`
+	Code   restock.Code `json:"code"`
+}
+
+func (p *problem) Error() string { return p.Detail }
+
 func problemOf(status int, answer []byte) error {
-	var problem struct {
-		Detail string `json:"detail"`
-	}
-	if err := json.Unmarshal(answer, &problem); err != nil || problem.Detail == "" {
+	var p problem
+	if err := json.Unmarshal(answer, &p); err != nil || p.Detail == "" {
 		return fmt.Errorf("the server answered %d %s", status, http.StatusText(status))
 	}
-	return fmt.Errorf("%s", problem.Detail)
+	return &p
 }
 
 // printJSON prints v for scripts.

@@ -17,6 +17,7 @@ import (
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/replenish"
 	"github.com/restock/restock/internal/web"
 )
 
@@ -194,8 +195,9 @@ func (m *demo) redrive(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("%d dead letters, want 1", len(letters)), err)
 	}
 	id := letters[0].MessageID
-	if done, err := m.app.store.Queue().Redrive(ctx, "", id); err != nil || !done {
-		return errors.Join(errors.New("the dead letter was not redriven"), err)
+	act := restock.Act{By: "operator", Reason: "the mail is mended"}
+	if _, err := m.app.store.RedriveDeadLetter(ctx, "", restock.EventID(id), restock.Redrive{Act: act}, replenish.Decide); err != nil {
+		return fmt.Errorf("the dead letter was not redriven: %w", err)
 	}
 	m.say("an operator redrives it")
 	m.look("restock dead redrive %s --data %s", id, m.dir)

@@ -41,6 +41,11 @@ func show[T any](c *console, l *listing, path string, q url.Values, empty, heade
 	if err := l.get(c, path, q, &page); err != nil {
 		return err
 	}
+	return printPage(c, l, page, empty, header, row)
+}
+
+// printPage prints what was read of a list.
+func printPage[T any](c *console, l *listing, page web.List[T], empty, header string, row func(T) []any) error {
 	if l.JSON {
 		return printJSON(c, page)
 	}

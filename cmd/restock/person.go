@@ -12,31 +12,39 @@ import (
 	"github.com/restock/restock/internal/ops"
 )
 
-// person is what all commands share with which a person decides something.
-type person struct {
+// decider is who decides something.
+type decider struct {
 	remote `embed:""`
-	Reason string `required:"" help:"Why; it is kept with what was done."`
 	By     string `placeholder:"NAME" help:"Who decides; your user name when left out."`
 }
 
-func (p *person) act() ops.ActBody {
-	by := p.By
+func (d *decider) actBecause(reason string) ops.ActBody {
+	by := d.By
 	if by == "" {
 		if u, err := user.Current(); err == nil {
 			by = u.Username
 		}
 	}
-	return ops.ActBody{Reason: p.Reason, By: by}
+	return ops.ActBody{Reason: reason, By: by}
 }
 
 // post sends what a person decided and reads the answer into v.
-func (p *person) post(c *console, path string, body, v any) error {
+func (d *decider) post(c *console, path string, body, v any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	return p.call(c, http.MethodPost, path, nil, text, v)
+	return d.call(c, http.MethodPost, path, nil, text, v)
 }
+
+// person is what all commands share with which a person decides something and
+// has to say why.
+type person struct {
+	decider `embed:""`
+	Reason  string `required:"" help:"Why; it is kept with what was done."`
+}
+
+func (p *person) act() ops.ActBody { return p.actBecause(p.Reason) }
 
 // moment is a time that a person gives: RFC 3339, a date and time of this
 // machine, or how long from now.

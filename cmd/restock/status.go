@@ -58,11 +58,12 @@ func printStatus(c *console, status ops.StatusReport) {
 		fmt.Fprintf(table, "%s %s\t%d\t%d\t%d\t%d\n", p.SKU, p.Name, p.Stock.Available(), p.Stock.Reserved, p.Stock.OnOrder, p.Policy.ReorderPoint)
 	}
 	_ = table.Flush() // the console is all there is to tell
+	dead := int64(0)
 	for _, q := range status.Queues {
-		if q.Dead > 0 {
-			c.printf("\n%d dead letters wait for you: restock dead list\n", q.Dead)
-			break
-		}
+		dead += q.Dead
+	}
+	if dead > 0 {
+		c.printf("\n%d dead letters wait for you: restock dead list\n", dead)
 	}
 }
 

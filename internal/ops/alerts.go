@@ -50,7 +50,7 @@ func (o *Office) RunAlerts(ctx context.Context) error {
 func (o *Office) RunPurge(ctx context.Context) error {
 	for {
 		now := o.cfg.Now()
-		o.purge(ctx, "handled messages", now.Add(-o.cfg.Retention), o.dead.Purge)
+		o.purge(ctx, "handled messages", now.Add(-o.cfg.Retention), o.queues.Purge)
 		o.purge(ctx, "idempotency keys", now.Add(-o.cfg.KeyRetention), o.store.PurgeKeys)
 		if !sleep(ctx, purgeInterval) {
 			return nil

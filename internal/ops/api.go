@@ -1,13 +1,8 @@
 package ops
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
@@ -49,10 +44,7 @@ func (a *api) routes() http.Handler {
 	a.receiptRoutes(mux)
 	a.switchRoutes(mux)
 	a.engineRoutes(mux)
-	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
-	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
-	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)
-	mux.HandleFunc("POST /v1/dead-letters/{id}/discard", a.discard)
+	a.deskRoutes(mux)
 	mux.HandleFunc("GET /v1/catalog", a.exportCatalog)
 	mux.HandleFunc("POST /v1/catalog", a.applyCatalog)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +140,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	queues, err := a.dead.Stats(r.Context())
+	queues, err := a.queues.Stats(r.Context())
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -172,115 +164,4 @@ func (a *api) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	web.WriteJSON(w, http.StatusOK, web.List[restock.Check]{Items: checks})
-}
-
-func (a *api) deadLetters(w http.ResponseWriter, r *http.Request) {
-	page, err := web.ParsePage(r)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	if name := r.FormValue("queue"); name != "" && !slices.Contains(restock.Queues(), name) {
-		a.fail(w, r, invalid("there is no queue %q; take one of %s", name, strings.Join(restock.Queues(), ", ")))
-		return
-	}
-	letters, next, err := a.dead.DeadLetters(r.Context(), queue.Filter{Queue: r.FormValue("queue"), After: page.After, Limit: page.Limit})
-	if err != nil {
-		a.fail(w, r, deskError(err))
-		return
-	}
-	web.WriteJSON(w, http.StatusOK, web.List[queue.DeadLetter]{Items: letters, Next: next})
-}
-
-func (a *api) deadLetter(w http.ResponseWriter, r *http.Request) {
-	id, err := messageID(r)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	letter, err := a.dead.DeadLetter(r.Context(), r.FormValue("queue"), id)
-	if err != nil {
-		a.fail(w, r, deskError(err))
-		return
-	}
-	web.WriteJSON(w, http.StatusOK, letter)
-}
-
-func messageID(r *http.Request) (queue.ID, error) {
-	var id queue.ID
-	if err := id.UnmarshalText([]byte(r.PathValue("id"))); err != nil {
-		return id, restock.Errorf(restock.Invalid, restock.CodeInvalid, "%v", err)
-	}
-	return id, nil
-}
-
-// deskError gives the desk's answers their meaning in the API.
-func deskError(err error) error {
-	switch {
-	case errors.Is(err, queue.ErrNotFound):
-		return &restock.Error{
-			Kind: restock.NotFound, Code: restock.CodeNotFound, Err: err,
-			Message: "there is no such dead letter; `restock dead list` shows all",
-		}
-	case errors.Is(err, queue.ErrAmbiguous), errors.Is(err, queue.ErrCursor):
-		return &restock.Error{Kind: restock.Invalid, Code: restock.CodeInvalid, Message: err.Error()}
-	}
-	return err
-}
-
-func (a *api) redrive(w http.ResponseWriter, r *http.Request) {
-	a.settle(w, r, "redriven", func(ctx context.Context, id queue.ID, _ string) (bool, error) {
-		return a.dead.Redrive(ctx, r.FormValue("queue"), id)
-	})
-}
-
-func (a *api) discard(w http.ResponseWriter, r *http.Request) {
-	a.settle(w, r, "discarded", func(ctx context.Context, id queue.ID, reason string) (bool, error) {
-		if reason == "" {
-			return false, restock.Errorf(restock.Invalid, restock.CodeInvalid, "a reason is needed to discard a message")
-		}
-		return a.dead.Discard(ctx, r.FormValue("queue"), id, reason)
-	})
-}
-
-// settle answers an action on a dead letter.
-func (a *api) settle(w http.ResponseWriter, r *http.Request, action string, do func(context.Context, queue.ID, string) (bool, error)) {
-	id, err := messageID(r)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	reason, err := readReason(w, r)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	done, err := do(r.Context(), id, reason)
-	switch {
-	case err != nil:
-		a.fail(w, r, deskError(err))
-	case !done:
-		a.fail(w, r, restock.Errorf(restock.Conflict, restock.CodeConflict,
-			"message %s is not a dead letter now; somebody may have dealt with it", id))
-	default:
-		a.log.InfoContext(r.Context(), "dead letter "+action, "message_id", id, "reason", reason)
-		web.WriteJSON(w, http.StatusOK, map[string]string{"message_id": id.String(), "result": action})
-	}
-}
-
-func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, err := web.ReadBody(w, r, actionBytesMax)
-	if err != nil || len(bytes.TrimSpace(body)) == 0 {
-		return "", err
-	}
-	var action struct {
-		Reason string `json:"reason"`
-	}
-	if err := json.Unmarshal(body, &action); err != nil {
-		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid, `the body must be JSON such as {"reason":"…"}: %v`, err)
-	}
-	if len(action.Reason) > reasonBytesMax {
-		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid, "the reason has more than %d bytes", reasonBytesMax)
-	}
-	return action.Reason, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/mail"
 	"github.com/restock/restock/internal/queue"
+	"golang.org/x/time/rate"
 )
 
 // Store is what operators read and do.
@@ -24,6 +25,7 @@ type Store interface {
 	Switch
 	Digests
 	Engines
+	Desk
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
 	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
@@ -49,13 +51,9 @@ type Store interface {
 	ExportCatalog(ctx context.Context) (restock.Catalog, error)
 }
 
-// DeadLetters is the dead-letter desk of a queue engine.
-type DeadLetters interface {
+// Queues is what the operator's side sees of the queues themselves.
+type Queues interface {
 	Stats(ctx context.Context) ([]queue.Stats, error)
-	DeadLetters(ctx context.Context, f queue.Filter) ([]queue.DeadLetter, string, error)
-	DeadLetter(ctx context.Context, queueName string, id queue.ID) (queue.DeadLetter, error)
-	Redrive(ctx context.Context, queueName string, id queue.ID) (bool, error)
-	Discard(ctx context.Context, queueName string, id queue.ID, reason string) (bool, error)
 	// Purge removes messages that were done before a time, in slices of limit.
 	Purge(ctx context.Context, before time.Time, limit int) (int, error)
 }
@@ -66,6 +64,7 @@ const (
 	DefaultAlertGap      = time.Minute
 	DefaultRetention     = 7 * 24 * time.Hour
 	DefaultKeyRetention  = 48 * time.Hour
+	DefaultRedriveRate   = 50
 )
 
 // Config adjusts the operator's side.
@@ -74,6 +73,12 @@ type Config struct {
 	// Orderer is the room that orders. Without one its routes answer that this
 	// process does not order.
 	Orderer Orderer
+	// Decide is what the handler of a low product decides by, so that the desk can
+	// tell whether its message still matters. Without it that is unknown.
+	Decide func(restock.Situation) restock.Decision
+	// RedriveRate is how many dead letters are redriven a second, by all callers
+	// together.
+	RedriveRate float64
 	// Token is what the operator's requests must carry. An empty one refuses all.
 	Token string
 	// TokenHint says in a refusal where the token is to be found.
@@ -102,15 +107,16 @@ type Config struct {
 
 // Office is the operator's side.
 type Office struct {
-	store Store
-	dead  DeadLetters
-	mail  mail.Sender
-	cfg   Config
-	log   *slog.Logger
+	store    Store
+	queues   Queues
+	mail     mail.Sender
+	cfg      Config
+	log      *slog.Logger
+	redrives *rate.Limiter
 }
 
 // New makes an office.
-func New(store Store, dead DeadLetters, sender mail.Sender, cfg Config) *Office {
+func New(store Store, queues Queues, sender mail.Sender, cfg Config) *Office {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -135,7 +141,13 @@ func New(store Store, dead DeadLetters, sender mail.Sender, cfg Config) *Office 
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Office{store: store, dead: dead, mail: sender, cfg: cfg, log: cfg.Logger}
+	if cfg.RedriveRate == 0 {
+		cfg.RedriveRate = DefaultRedriveRate
+	}
+	return &Office{
+		store: store, queues: queues, mail: sender, cfg: cfg, log: cfg.Logger,
+		redrives: rate.NewLimiter(rate.Limit(cfg.RedriveRate), DeskSliceMax),
+	}
 }
 
 // Handlers are the handlers of the ops queue. Each message only says that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/restock/restock"
@@ -19,11 +20,11 @@ import (
 // hold even if the mail was sent by a process that died right after.
 func (s *Store) BeginStop(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
 	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
-		if !h.ClosedAt.IsZero() || h.Advertisement.ID.IsZero() {
+		if due, _ := stopDue(h); !due {
 			return false, nil
 		}
 		if !h.ID.IsZero() {
-			return h.State == restock.AdHoldStopping, tx.leaseHold(ctx, h, restock.AdHoldStopping, mailing)
+			return true, tx.leaseHold(ctx, h, restock.AdHoldStopping, mailing)
 		}
 		return true, tx.must(ctx, `INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at,
 			stop_on_order, stop_expected_at) VALUES (?, ?, ?, ?, 'stopping', ?, ?, ?, ?)`,
@@ -36,11 +37,40 @@ func (s *Store) BeginStop(ctx context.Context, id restock.StockoutID, mailing ti
 // the stockout has ended and a stop was asked for, or may have been.
 func (s *Store) BeginResume(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
 	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
-		if h.ClosedAt.IsZero() || h.ID.IsZero() || h.State == restock.AdHoldResumed {
+		if due, _ := resumeDue(h); !due {
 			return false, nil
 		}
 		return true, tx.leaseHold(ctx, h, restock.AdHoldResuming, mailing)
 	})
+}
+
+// stopDue says whether the mail that asks to stop has to be sent, and why. The
+// desk asks too, so that its verdict is what a handler would do.
+func stopDue(h restock.AdHold) (bool, string) {
+	switch {
+	case !h.ClosedAt.IsZero():
+		return false, fmt.Sprintf("the stock is back since %s", h.ClosedAt.Format(time.RFC3339))
+	case h.Advertisement.ID.IsZero():
+		return false, "the product has no advertisement"
+	case h.ID.IsZero():
+		return true, "the product is out of stock, and nobody asked for its advertisement to stop"
+	case h.State == restock.AdHoldStopping:
+		return true, "the product is out of stock, and the mail that asks to stop was not confirmed"
+	}
+	return false, "the mail that asks to stop was sent"
+}
+
+// resumeDue says whether the mail that it can resume has to be sent, and why.
+func resumeDue(h restock.AdHold) (bool, string) {
+	switch {
+	case h.ClosedAt.IsZero():
+		return false, "the product is still out of stock"
+	case h.ID.IsZero():
+		return false, "nobody asked for the advertisement to stop"
+	case h.State == restock.AdHoldResumed:
+		return false, "the mail that it can resume was sent"
+	}
+	return true, "the stock is back, and nobody said that the advertisement can resume"
 }
 
 // EndStop records that the mail that asks to stop was sent.

@@ -18,6 +18,9 @@ type DeadLetter struct {
 	LastError       string    `json:"last_error"`
 	CreatedAt       time.Time `json:"created_at"`
 	DeadAt          time.Time `json:"dead_at"`
+	// FirstFailedAt and LastFailedAt are zero when nobody lived to tell of a failure.
+	FirstFailedAt time.Time `json:"first_failed_at,omitzero"`
+	LastFailedAt  time.Time `json:"last_failed_at,omitzero"`
 
 	// Body and Failures are left out of lists.
 	Body         json.RawMessage `json:"body,omitempty"`
@@ -44,9 +47,13 @@ type Failure struct {
 
 // Filter selects dead letters.
 type Filter struct {
-	Queue string // "" selects all queues
-	After string // the cursor that the page before ended with
-	Limit int    // 0 is the default of the engine
+	Queue   string    // "" selects all queues
+	Type    string    // "" selects all types
+	Subject string    // "" selects all subjects
+	Until   time.Time // only what was dead by then; zero is no bound
+	After   string    // the cursor that the page before ended with
+	Limit   int       // 0 is the default of the engine
+	Bodies  bool      // with bodies; such a page is shorter
 }
 
 // Stats counts the messages of one queue, all at one moment. Published is the

@@ -25,6 +25,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -40,6 +41,8 @@ var (
 	ErrNotFound  = errors.New("no such dead letter")
 	ErrAmbiguous = errors.New("the message is a dead letter of several queues; name the queue")
 	ErrCursor    = errors.New("not a cursor of this list; begin again without one")
+	// ErrNotDead is an ErrNotFound of a message that is there, and not dead now.
+	ErrNotDead = fmt.Errorf("%w now; somebody may have dealt with it", ErrNotFound)
 )
 
 // Message is what travels: bytes, and the attributes that CloudEvents 1.0 names.

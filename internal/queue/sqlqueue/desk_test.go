@@ -89,6 +89,8 @@ func TestADeadLetterIsShownWhole(t *testing.T) {
 		LastError:       "because",
 		CreatedAt:       m.Time,
 		DeadAt:          b.clock.Now(),
+		FirstFailedAt:   b.clock.Now(),
+		LastFailedAt:    b.clock.Now(),
 		Body:            json.RawMessage(`{"n":1}`),
 		BodyEncoding:    driver.BodyJSON,
 		Failures:        []driver.Failure{{Receive: 1, At: b.clock.Now(), Error: "because"}},
@@ -148,8 +150,11 @@ func TestTheDeskKnowsWhatIsNoDeadLetter(t *testing.T) {
 	b := newBench(t)
 	m := testMessage(1)
 	b.publish(stockQueue, m)
-	if _, err := b.DeadLetter(t.Context(), "", m.ID); !errors.Is(err, driver.ErrNotFound) {
-		t.Errorf("DeadLetter of a waiting message = %v, want ErrNotFound", err)
+	if _, err := b.DeadLetter(t.Context(), "", m.ID); !errors.Is(err, driver.ErrNotDead) || !errors.Is(err, driver.ErrNotFound) {
+		t.Errorf("DeadLetter of a waiting message = %v, want ErrNotDead, which is an ErrNotFound", err)
+	}
+	if _, err := b.DeadLetter(t.Context(), "", testMessage(2).ID); !errors.Is(err, driver.ErrNotFound) || errors.Is(err, driver.ErrNotDead) {
+		t.Errorf("DeadLetter of nothing = %v, want ErrNotFound", err)
 	}
 	if ok, err := b.Discard(t.Context(), "", m.ID, "no"); ok || err != nil {
 		t.Errorf("Discard of a waiting message = %t, %v, want false", ok, err)

@@ -66,6 +66,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
 		{"Engine", engineChecks()},
+		{"Desk", deskChecks()},
 		{"Catalog", catalogChecks()},
 		{"List", listChecks()},
 		{"Verify", verifyChecks()},
