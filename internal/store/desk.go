@@ -352,9 +352,9 @@ func (j *judge) told(ctx context.Context, kind restock.ProblemKind, thing, name 
 	var (
 		state               string
 		problem, told       bool
-		madeAt, confirmedAt time.Time // of the mail that tells
+		madeAt, confirmedAt time.Time // of the mail that tells; zero when a person knows without one
 	)
-	err := j.tx.one(ctx, `SELECT t.state, CASE WHEN `+src.where+` THEN 1 ELSE 0 END, CASE WHEN d.id IS NULL THEN 0 ELSE 1 END, d.created_at, d.sent_at
+	err := j.tx.one(ctx, `SELECT t.state, CASE WHEN `+src.where+` THEN 1 ELSE 0 END, CASE WHEN t.told_in IS NULL THEN 0 ELSE 1 END, d.created_at, d.sent_at
 		FROM `+src.table+` t LEFT JOIN digests d ON d.id = t.told_in WHERE t.id = ?`, []any{id},
 		&state, &problem, &told, instant{&madeAt}, instant{&confirmedAt})
 	switch {
@@ -366,6 +366,8 @@ func (j *judge) told(ctx context.Context, kind restock.ProblemKind, thing, name 
 		return needed(false, fmt.Sprintf("the %s is %s now", thing, state)), nil
 	case !told:
 		return needed(true, fmt.Sprintf("the %s is %s, and nobody was told", thing, state)), nil
+	case madeAt.IsZero():
+		return needed(false, fmt.Sprintf("the %s is %s because a person decided so", thing, state)), nil
 	case confirmedAt.IsZero():
 		return needed(true, fmt.Sprintf("the %s is %s, and the mail that tells so was not confirmed", thing, state)), nil
 	case src.daily && !madeAt.After(j.tx.now.Add(-restock.ToldAgainAfter)):

@@ -1,0 +1,407 @@
+package ops_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/ads"
+	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/replenish"
+	"github.com/restock/restock/internal/store"
+	"pgregory.net/rapid"
+)
+
+// TestALetterIsStaleIfHandlingItHasNoEffect lets random things happen to a
+// shop, gives up all of its messages, and holds each verdict against what the
+// handler of the message then really does.
+func TestALetterIsStaleIfHandlingItHasNoEffect(t *testing.T) {
+	t.Parallel()
+	empty := emptyDatabase(t)
+	seen := map[string]int{}
+	rapid.Check(t, func(rt *rapid.T) {
+		w := openWorld(t, rt, empty)
+		defer w.close()
+		rt.Repeat(map[string]func(*rapid.T){
+			"buy": w.buy, "buy more": w.buy, "order": w.order, "place": w.place, "deliver": w.deliver, "by hand": w.byHand,
+			"snooze": w.snooze, "change policy": w.changePolicy, "pass time": w.passTime, "ask to stop": w.askToStop,
+			"say that it can resume": w.sayResume, "tell": w.tell, "decide": w.decide, "adjust": w.adjust, "report": w.report,
+			"hold one": w.holdOne,
+		})
+		w.holdAll()
+		for verdict, n := range w.seen {
+			seen[verdict] += n
+		}
+	})
+	for _, want := range []string{
+		"stock.low needed", "stock.low stale is open", "stock.low stale is off", "stock.low stale is above", "stock.low stale is snoozed",
+		"stock.out needed", "stock.out stale is back", "stock.out stale was sent", "stock.out stale has no",
+		"stock.back needed", "stock.back stale nobody", "stock.back stale was sent",
+	} {
+		if seen[want] == 0 {
+			t.Errorf("of all letters, none was of the kind %q: %v", want, seen)
+		}
+	}
+}
+
+// kindOf names what a verdict says, without its numbers.
+func kindOf(l restock.DeadLetter) string {
+	kind := l.Type + " " + string(l.Verdict.Needed)
+	if l.Verdict.Needed == restock.NeedNeeded {
+		return kind
+	}
+	for _, words := range []string{"is open", "is off", "is above", "is snoozed", "is back", "was sent", "has no", "nobody"} {
+		if strings.Contains(l.Verdict.Reason, words) {
+			return kind + " " + words
+		}
+	}
+	return kind
+}
+
+func emptyDatabase(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty.db")
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Config{})
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// world is a shop to which things happen, with the rooms that handle its
+// messages.
+type world struct {
+	*testing.T
+	rt       *rapid.T
+	store    *store.Store
+	clock    *clock
+	box      *outbox
+	catalog  restock.Catalog
+	handlers map[string]queue.Handler
+	attempts []restock.Attempt
+	serial   int
+	seen     map[string]int
+}
+
+func openWorld(t *testing.T, rt *rapid.T, empty []byte) *world {
+	path := filepath.Join(t.TempDir(), "restock.db")
+	w := &world{T: t, rt: rt, clock: &clock{at: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, box: &outbox{}, seen: map[string]int{}}
+	w.must(os.WriteFile(path, empty, 0o600))
+	var err error
+	w.store, err = store.Open(t.Context(), "sqlite:"+path, store.Config{Now: w.clock.now})
+	w.must(err)
+	w.catalog = restock.Catalog{
+		Factories:      []restock.CatalogFactory{{Identifier: "FF-1", URL: "http://127.0.0.1:4000/", RatePerSecond: 1e6, MaxInFlight: 1000}},
+		Advertisements: []restock.CatalogAdvertisement{{Name: "main", ManagerEmail: "ads@donut.example"}},
+		Products: []restock.CatalogProduct{{
+			SKU: "CP-1", Name: "Donut", Price: 1, UnitCost: 7, OpeningStock: rapid.Int64Range(0, 5).Draw(rt, "opening stock"),
+			Factory: "FF-1", OrderQuantity: 4, Advertisement: rapid.SampledFrom([]string{"main", "main", ""}).Draw(rt, "advertisement"),
+		}},
+		DailyLimit: rapid.SampledFrom([]int64{0, 0, 50}).Draw(rt, "daily limit"),
+	}
+	w.apply()
+	w.handlers = replenish.New(w.store, nil, replenish.Config{}).Handlers()
+	for typ, handler := range ads.New(w.store, w.box, ads.Config{Domain: "donut.example", Zone: time.UTC}).Handlers() {
+		w.handlers[typ] = handler
+	}
+	return w
+}
+
+func (w *world) close() { w.must(w.store.Close()) }
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.rt.Fatal(err)
+	}
+}
+
+// mayFail is for what people ask in vain.
+func (w *world) mayFail(err error) {
+	switch restock.KindOf(err) {
+	case restock.Internal, restock.Unavailable:
+		w.must(err)
+	default:
+	}
+}
+
+func (w *world) apply() {
+	w.catalog.Fill()
+	w.must(w.catalog.Check())
+	_, err := w.store.ApplyCatalog(w.Context(), w.catalog, store.CreateAndEdit)
+	w.must(err)
+}
+
+func (w *world) product() restock.Product {
+	p, err := w.store.Product(w.Context(), "CP-1")
+	w.must(err)
+	return p
+}
+
+func (w *world) act() restock.Act { return restock.Act{By: "kim", Reason: "a test"} }
+
+func (w *world) buy(rt *rapid.T) {
+	_, err := w.store.Sell(w.Context(), []restock.Cart{{Lines: []restock.Line{{Product: "CP-1", Quantity: rapid.Int64Range(1, 4).Draw(rt, "pieces")}}}})
+	w.must(err)
+}
+
+func (w *world) order(*rapid.T) {
+	_, err := w.store.Plan(w.Context(), w.product().ID, replenish.Decide)
+	w.must(err)
+}
+
+func (w *world) byHand(*rapid.T) {
+	_, err := w.store.PlanByHand(w.Context(), restock.ManualOrder{Product: "CP-1", By: "kim", Reason: "a test"}, restock.Key{}, replenish.Decide)
+	w.mayFail(err)
+}
+
+func (w *world) place(rt *rapid.T) {
+	a, err := w.store.ClaimAttempt(w.Context(), "owner", time.Minute)
+	w.must(err)
+	if a.OrderID.IsZero() {
+		return
+	}
+	w.attempts = append(w.attempts, a)
+	state := rapid.SampledFrom([]restock.AttemptState{restock.AttemptAccepted, restock.AttemptAccepted, restock.AttemptRejected}).Draw(rt, "answer")
+	w.must(w.store.SettleAttempt(w.Context(), a, restock.Answered{
+		Answer: restock.Answer{State: state, Status: 201}, DueAt: w.clock.now().Add(time.Hour),
+	}))
+	w.clock.advance(time.Millisecond)
+}
+
+func (w *world) deliver(rt *rapid.T) {
+	if len(w.attempts) == 0 {
+		return
+	}
+	a := rapid.SampledFrom(w.attempts).Draw(rt, "attempt")
+	w.receive(a, rapid.Int64Range(1, a.Quantity+1).Draw(rt, "pieces"))
+}
+
+// report tells of an order that nobody made.
+func (w *world) report(*rapid.T) {
+	w.receive(restock.Attempt{OrderID: restock.OrderID{9}, Number: 1}, 1)
+}
+
+func (w *world) receive(a restock.Attempt, count int64) {
+	w.serial++
+	c := restock.Callback{OrderID: a.OrderID, Attempt: a.Number, Count: count, Claimed: fmt.Sprint(count), Body: fmt.Append(nil, w.serial)}
+	copy(c.Hash[:], c.Body)
+	_, err := w.store.Receive(w.Context(), c, func(e restock.Evidence) restock.Verdict {
+		apply := min(max(0, e.Attempt.Quantity-e.Attempt.Received), count)
+		if apply == 0 {
+			return restock.Verdict{State: restock.ReceiptHeld, Hold: count, Reason: "held"}
+		}
+		return restock.Verdict{State: restock.ReceiptApplied, Apply: apply, Hold: count - apply}
+	})
+	w.must(err)
+}
+
+func (w *world) snooze(rt *rapid.T) {
+	until := time.Time{}
+	if rapid.Bool().Draw(rt, "asleep") {
+		until = w.clock.now().Add(time.Hour)
+	}
+	_, err := w.store.Snooze(w.Context(), "CP-1", until, w.act())
+	w.must(err)
+}
+
+func (w *world) changePolicy(rt *rapid.T) {
+	p := &w.catalog.Products[0]
+	p.Ordering = rapid.SampledFrom([]restock.Ordering{restock.OrderingAuto, restock.OrderingAuto, restock.OrderingReview, restock.OrderingOff}).Draw(rt, "ordering")
+	p.ReorderPoint = rapid.Int64Range(0, 9).Draw(rt, "reorder point")
+	p.ResumeLevel = rapid.Int64Range(1, 4).Draw(rt, "resume level")
+	p.MaximumStock = rapid.SampledFrom([]int64{0, 0, 7}).Draw(rt, "maximum stock")
+	p.OpenOrdersMax = rapid.Int64Range(1, 2).Draw(rt, "open orders")
+	p.Advertisement = rapid.SampledFrom([]string{"main", "main", "main", ""}).Draw(rt, "advertisement")
+	w.apply()
+}
+
+func (w *world) passTime(rt *rapid.T) {
+	w.clock.advance(rapid.SampledFrom([]time.Duration{time.Second, time.Hour, restock.ToldAgainAfter}).Draw(rt, "time"))
+	due, err := w.store.OverdueOrders(w.Context(), 100)
+	w.must(err)
+	for _, id := range due {
+		w.must(w.store.Chase(w.Context(), id, func(restock.Factory) time.Duration { return time.Hour }, func(restock.Lateness) restock.Overdue {
+			return rapid.SampledFrom([]restock.Overdue{
+				{Reorder: true}, {Reason: "not delivered"}, {WaitUntil: w.clock.now().Add(time.Hour)},
+			}).Draw(rt, "overdue")
+		}))
+	}
+}
+
+func (w *world) askToStop(rt *rapid.T) { w.mail(rt, w.store.BeginStop, w.store.EndStop) }
+
+func (w *world) sayResume(rt *rapid.T) { w.mail(rt, w.store.BeginResume, w.store.EndResume) }
+
+// mail writes to the ad manager about a stockout, or fails, or dies before it
+// can say which.
+func (w *world) mail(rt *rapid.T,
+	begin func(context.Context, restock.StockoutID, time.Duration) (restock.AdHold, bool, error),
+	end func(context.Context, restock.AdHoldID) error,
+) {
+	stockouts, _, err := w.store.Stockouts(w.Context(), restock.ListQuery{Limit: 10})
+	w.must(err)
+	if len(stockouts) == 0 {
+		return
+	}
+	hold, send, err := begin(w.Context(), rapid.SampledFrom(stockouts).Draw(rt, "stockout").ID, time.Minute)
+	w.mayFail(err)
+	if err != nil || !send {
+		return
+	}
+	switch rapid.SampledFrom([]string{"sent", "sent", "failed", "died"}).Draw(rt, "outcome") {
+	case "sent":
+		w.must(end(w.Context(), hold.ID))
+	case "failed":
+		w.must(w.store.FailMail(w.Context(), hold.ID))
+	}
+}
+
+// tell writes to operations, or dies before it can say so.
+func (w *world) tell(rt *rapid.T) {
+	d, ok, err := w.store.BeginDigest(w.Context(), restock.Operations, time.Nanosecond, time.Minute)
+	w.must(err)
+	if ok && rapid.Bool().Draw(rt, "sent") {
+		w.must(w.store.EndDigest(w.Context(), d.ID))
+	}
+}
+
+// decide lets a person decide about an order or a receipt.
+func (w *world) decide(rt *rapid.T) {
+	orders, _, err := w.store.Orders(w.Context(), restock.ListQuery{Limit: 20})
+	w.must(err)
+	if len(orders) > 0 {
+		id := rapid.SampledFrom(orders).Draw(rt, "order").ID
+		switch rapid.SampledFrom([]string{"approve", "reject", "write off"}).Draw(rt, "act") {
+		case "approve":
+			_, err = w.store.ApproveOrder(w.Context(), id, w.act())
+		case "reject":
+			_, err = w.store.RejectOrder(w.Context(), id, time.Time{}, w.act())
+		default:
+			_, err = w.store.WriteOffOrder(w.Context(), id, w.act())
+		}
+		w.mayFail(err)
+	}
+	receipts, _, err := w.store.Receipts(w.Context(), restock.ListQuery{State: "held", Limit: 20})
+	w.must(err)
+	if len(receipts) > 0 {
+		_, err = w.store.RefuseReceipt(w.Context(), rapid.SampledFrom(receipts).Draw(rt, "receipt").ID, w.act())
+		w.mayFail(err)
+	}
+}
+
+func (w *world) adjust(rt *rapid.T) {
+	_, err := w.store.Adjust(w.Context(), restock.AdjustmentRequest{
+		Product: "CP-1", Quantity: rapid.SampledFrom([]int64{-2, -1, 1, 5}).Draw(rt, "pieces"), Reason: "a test",
+	}, restock.Key{})
+	w.mayFail(err)
+}
+
+// giveUpAll makes a dead letter of every message.
+func (w *world) giveUpAll() {
+	for _, name := range restock.Queues() {
+		for {
+			got, err := w.store.Queue().Receive(w.Context(), name, driver.Request{Max: 100, Visibility: time.Hour})
+			w.must(err)
+			if len(got) == 0 {
+				break
+			}
+			for _, d := range got {
+				w.must(w.store.Queue().Dead(w.Context(), d, "because"))
+			}
+		}
+	}
+	w.clock.advance(2 * time.Minute) // whoever was writing a mail is done, or dead
+}
+
+func (w *world) letters() []restock.DeadLetter {
+	letters, _, err := w.store.DeadLetters(w.Context(), restock.DeadQuery{Limit: 1000}, replenish.Decide)
+	w.must(err)
+	return letters
+}
+
+// holdOne gives all messages up and holds the verdict about one.
+func (w *world) holdOne(rt *rapid.T) {
+	w.giveUpAll()
+	if letters := w.letters(); len(letters) > 0 {
+		w.hold(rapid.SampledFrom(letters).Draw(rt, "letter"))
+	}
+}
+
+// holdAll does that for all, one after the other in any order.
+func (w *world) holdAll() {
+	w.giveUpAll()
+	for _, l := range rapid.Permutation(w.letters()).Draw(w.rt, "letters") {
+		w.hold(l)
+	}
+}
+
+// hold compares the verdict about a letter with what its handler then does. The
+// letter stays, so that it comes again.
+func (w *world) hold(l restock.DeadLetter) {
+	now, err := w.store.DeadLetter(w.Context(), l.Queue, l.MessageID, replenish.Decide)
+	w.must(err)
+	var effect bool
+	if handler, ok := w.handlers[l.Type]; ok {
+		effect = w.handle(handler, now)
+	} else {
+		effect = w.wouldTell(now)
+	}
+	if (now.Verdict.Needed == restock.NeedNeeded) != effect || now.Verdict.Needed == restock.NeedUnknown {
+		w.rt.Fatalf("%s is %s because %s; handling it has an effect: %t", l.Type, now.Verdict.Needed, now.Verdict.Reason, effect)
+	}
+	w.seen[kindOf(now)]++
+}
+
+// handle runs a handler and reports whether it made an order or sent a mail.
+func (w *world) handle(handler queue.Handler, l restock.DeadLetter) bool {
+	before := w.effects()
+	w.must(handler(w.Context(), queue.Message{ID: queue.ID(l.MessageID), Type: l.Type, Subject: l.Subject, Body: l.Body}))
+	return w.effects() > before
+}
+
+func (w *world) effects() int {
+	orders, _, err := w.store.Orders(w.Context(), restock.ListQuery{Limit: 1000})
+	w.must(err)
+	return len(orders) + len(w.box.sent())
+}
+
+// wouldTell begins the mails to operations until there is nothing to tell, as
+// the handler does, and reports whether one tells of a letter's problem.
+func (w *world) wouldTell(l restock.DeadLetter) bool {
+	kind, id := restock.ProblemOrderHeld, l.OrderID.String()
+	switch restock.EventType(l.Type) {
+	case restock.OrderAwaiting:
+		kind = restock.ProblemAwaiting
+	case restock.OrderLate:
+		kind = restock.ProblemOrderLate
+	case restock.ReceiptKept:
+		kind, id = restock.ProblemReceiptHeld, l.ReceiptID.String()
+	}
+	told := false
+	for {
+		w.clock.advance(time.Second)
+		d, ok, err := w.store.BeginDigest(w.Context(), restock.Operations, time.Nanosecond, time.Minute)
+		w.must(err)
+		if !ok {
+			return told
+		}
+		for _, p := range d.Problems {
+			told = told || p.Kind == kind && p.ID == id
+		}
+		w.must(w.store.EndDigest(w.Context(), d.ID))
+	}
+}
