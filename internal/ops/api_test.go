@@ -34,7 +34,7 @@ func TestWithoutTheTokenNothingIsShownOrDone(t *testing.T) {
 		for _, path := range requests {
 			d.wantProblem(d.doAs(authorization, http.MethodGet, path, ""), http.StatusUnauthorized, restock.CodeUnauthorized)
 		}
-		for _, path := range []string{"/v1/catalog", "/v1/dead-letters/" + dead.String() + "/redrive", "/v1/dead-letters/" + dead.String() + "/discard"} {
+		for _, path := range []string{"/v1/catalog", "/v1/dead-letters/" + dead.String() + "/redrive", "/v1/dead-letters/" + dead.String() + "/discard", "/v1/dead-letters/redrive", "/v1/dead-letters/discard"} {
 			w := d.doAs(authorization, http.MethodPost, path, `{"reason":"x"}`)
 			d.wantProblem(w, http.StatusUnauthorized, restock.CodeUnauthorized)
 			if w.Header().Get("WWW-Authenticate") == "" || !strings.Contains(w.Body.String(), "It is in the data folder.") {
@@ -110,45 +110,6 @@ func TestPagesAreBoundedAndWholeLists(t *testing.T) {
 	if len(ids) != 5 || len(whole.Items) != 5 || ids[0] != whole.Items[0].ID.String() || ids[4] != whole.Items[4].ID.String() {
 		t.Errorf("in pages %v, at once %d", ids, len(whole.Items))
 	}
-}
-
-func TestADeadLetterIsShownRedrivenOnceAndDiscardedWithAReason(t *testing.T) {
-	t.Parallel()
-	d := open(t)
-	d.buy(30)
-	id := d.die(restock.StockQueue)
-	path := "/v1/dead-letters/" + id.String()
-	letter := read[queue.DeadLetter](d, path)
-	if letter.Type != "stock.low" || letter.DeadLetterQueue != "stock-queue-dlq" || letter.LastError != "it cannot be read" || len(letter.Body) == 0 {
-		t.Errorf("letter %+v", letter)
-	}
-	if got := read[web.List[queue.DeadLetter]](d, "/v1/dead-letters?queue=ad-queue"); len(got.Items) != 0 {
-		t.Errorf("another queue has %d", len(got.Items))
-	}
-	if w := d.do(http.MethodPost, path+"/redrive", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "redriven") {
-		t.Errorf("redriven: %d %s", w.Code, w.Body)
-	}
-	d.wantProblem(d.do(http.MethodPost, path+"/redrive", ""), http.StatusConflict, restock.CodeConflict)
-	d.wantProblem(d.do(http.MethodPost, path+"/discard", `{"reason":"x"}`), http.StatusConflict, restock.CodeConflict)
-	if again := d.die(restock.StockQueue); again != id {
-		t.Errorf("message %s came again as %s", id, again)
-	}
-	for body, status := range map[string]int{
-		"": http.StatusBadRequest, `{"reason":""}`: http.StatusBadRequest, "x": http.StatusBadRequest, `[1]`: http.StatusBadRequest,
-		`{"reason":"` + strings.Repeat("x", 2000) + `"}`: http.StatusBadRequest, strings.Repeat("x", 100_000): http.StatusRequestEntityTooLarge,
-	} {
-		code := restock.CodeInvalid
-		if status == http.StatusRequestEntityTooLarge {
-			code = restock.CodeTooLarge
-		}
-		d.wantProblem(d.do(http.MethodPost, path+"/discard", body), status, code)
-	}
-	// As curl -d sends it.
-	w := d.do(http.MethodPost, path+"/discard?queue=stock-queue", `{"reason":"written off"}`, "Content-Type", "application/x-www-form-urlencoded")
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "discarded") {
-		t.Errorf("discarded: %d %s", w.Code, w.Body)
-	}
-	d.wantProblem(d.do(http.MethodPost, path+"/redrive", ""), http.StatusConflict, restock.CodeConflict)
 }
 
 func TestAReceiptShowsItsEvidence(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/replenish"
 	"github.com/restock/restock/internal/store"
 )
 
@@ -109,7 +110,7 @@ func open(t *testing.T) *desk {
 	d.must(err)
 	d.office = ops.New(officeStore{d.store}, d.store.Queue(), d.box, ops.Config{
 		Token: token, TokenHint: "It is in the data folder.", From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example",
-		Zone: time.FixedZone("KST", 9*60*60), MailNote: "nobody receives mail", Version: "1.2.3", Now: d.clock.now,
+		Decide: replenish.Decide, RedriveRate: 1e6, Zone: time.FixedZone("KST", 9*60*60), MailNote: "nobody receives mail", Version: "1.2.3", Now: d.clock.now,
 	})
 	d.office.Register(d.mux)
 	return d

@@ -343,6 +343,10 @@ func (j *judge) low(ctx context.Context, id restock.ProductID) (restock.NeedVerd
 		return restock.NeedVerdict{}, err
 	}
 	d := j.decide(situation)
+	// The position is above the reorder point most often because of an order.
+	if open := situation.OpenOrders; !d.Order && len(open) > 0 && !strings.Contains(d.Reason, open[0].String()) {
+		d.Reason += fmt.Sprintf("; order %s is open", open[0])
+	}
 	return needed(d.Order, d.Reason), nil
 }
 

@@ -94,8 +94,8 @@ func verdictLow(t *testing.T, h harness) {
 		t.Errorf("the desk asks otherwise than the handler (-handler +desk):\n%s", diff)
 	}
 	s.wantVerdict(id, restock.NeedNeeded, "the position is low")
-	s.order("A", 10)
-	s.wantVerdict(id, restock.NeedStale, "no slot is free")
+	order := s.order("A", 10)
+	s.wantVerdict(id, restock.NeedStale, "no slot is free; order "+order.String()+" is open")
 	if got := s.letter(id, nil).Verdict; got.Needed != restock.NeedUnknown {
 		t.Errorf("verdict %+v of a process that does not decide, want unknown", got)
 	}
