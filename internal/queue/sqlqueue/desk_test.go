@@ -1,6 +1,7 @@
 package sqlqueue_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
 // TestDeadLettersPageThroughEqualTimes has letters that died in the same
@@ -56,6 +58,96 @@ func (b bench) deadNumbers(f driver.Filter) []byte {
 			return numbers
 		}
 		f.After = next
+	}
+}
+
+func TestDeadLettersAreSelected(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for n := range byte(3) {
+		m := testMessage(n + 1)
+		m.Type, m.Subject = []string{"stock.low", "stock.out", "stock.low"}[n], []string{"A", "A", "B"}[n]
+		b.bury(stockQueue, m, "because")
+		b.clock.advance(time.Second)
+	}
+	end := b.clock.Now().Add(-time.Second)
+	for _, c := range []struct {
+		filter driver.Filter
+		want   []byte
+	}{
+		{driver.Filter{Type: "stock.low"}, []byte{1, 3}},
+		{driver.Filter{Subject: "A"}, []byte{1, 2}},
+		{driver.Filter{Subject: "A", Type: "stock.low", Queue: stockQueue}, []byte{1}},
+		{driver.Filter{Until: end}, []byte{1, 2, 3}},
+		{driver.Filter{Until: end.Add(-time.Second)}, []byte{1, 2}},
+		{driver.Filter{Until: end.Add(-time.Second), Type: "stock.low"}, []byte{1}},
+		{driver.Filter{Type: "' OR 1=1 --"}, nil},
+	} {
+		c.filter.Limit = 1
+		if diff := cmp.Diff(b.deadNumbers(c.filter), c.want); diff != "" {
+			t.Errorf("dead letters of %+v (-got +want):\n%s", c.filter, diff)
+		}
+	}
+	err := b.db.View(t.Context(), func(ctx context.Context, tx sqlqueue.Execer) error {
+		latest, err := b.Desk(tx).LatestDeath(ctx)
+		if !latest.Equal(end) {
+			t.Errorf("the last died at %v, want %v", latest, end)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPageWithBodiesIsShorter(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for n := range byte(101) {
+		b.bury(stockQueue, testMessage(n+1), "because")
+	}
+	letters, next, err := b.DeadLetters(t.Context(), driver.Filter{Bodies: true, Limit: 1000})
+	if err != nil || len(letters) != 100 || next == "" || string(letters[99].Body) != `{"n":100}` {
+		t.Errorf("%d letters, next %q, %v, want 100 with bodies and another page", len(letters), next, err)
+	}
+	letters, _, err = b.DeadLetters(t.Context(), driver.Filter{Limit: 1000})
+	if err != nil || len(letters) != 101 || letters[0].Body != nil {
+		t.Errorf("%d letters, %v, want 101 without bodies", len(letters), err)
+	}
+}
+
+// TestTheDeskGoesWithItsCallersTransaction lets the caller fail after the desk
+// has done its part.
+func TestTheDeskGoesWithItsCallersTransaction(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.bury(stockQueue, testMessage(1), "because")
+	b.bury(stockQueue, testMessage(2), "because")
+	errNote := errors.New("the note could not be written")
+	act := func(result error) error {
+		return b.db.Update(t.Context(), func(ctx context.Context, tx sqlqueue.Execer) error {
+			on, redriven, err := b.Desk(tx).Redrive(ctx, "", testMessage(1).ID)
+			if on != stockQueue || !redriven || err != nil {
+				t.Errorf("Redrive = %q, %t, %v", on, redriven, err)
+			}
+			on, discarded, err := b.Desk(tx).Discard(ctx, "", testMessage(2).ID, "not needed")
+			if on != stockQueue || !discarded || err != nil {
+				t.Errorf("Discard = %q, %t, %v", on, discarded, err)
+			}
+			return result
+		})
+	}
+	if err := act(errNote); !errors.Is(err, errNote) {
+		t.Errorf("Update = %v, want %v", err, errNote)
+	}
+	if got := b.deadNumbers(driver.Filter{}); !cmp.Equal(got, []byte{1, 2}) {
+		t.Errorf("dead letters %v, want both as they were", got)
+	}
+	if err := act(nil); err != nil {
+		t.Error(err)
+	}
+	if got := b.deadNumbers(driver.Filter{}); len(got) != 0 {
+		t.Errorf("dead letters %v, want none", got)
 	}
 }
 
