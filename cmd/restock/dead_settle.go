@@ -106,6 +106,7 @@ func (d *deadSelection) walk(c *console, all ops.SelectionBody, perSecond float6
 	total := settled{Skipped: []ops.SkippedLetter{}, DryRun: d.DryRun}
 	slice := min(max(1, int(perSecond)), ops.DeskSliceMax)
 	pace := rate.NewLimiter(rate.Limit(perSecond), slice)
+	pace.AllowN(time.Now(), slice) // the first slice uses up what there is
 	progress := newProgress(c, "messages settled")
 	defer progress.end()
 	ids := all.IDs
@@ -156,6 +157,9 @@ func patiently(c *console, body ops.SelectionBody, call func(*console, ops.Selec
 
 // tell says what came of a walk, also of one that did not come to its end.
 func (d *deadSelection) tell(c *console, total settled, walkErr error, did, would, hint string) error {
+	if walkErr != nil && total.done()+total.SkippedCount == 0 {
+		return walkErr
+	}
 	if d.JSON {
 		return errors.Join(printJSON(c, total), walkErr)
 	}
@@ -250,8 +254,11 @@ type pace float64
 
 // UnmarshalText reads 20/s, 100/m, 500/h, or 20, which is a second too.
 func (p *pace) UnmarshalText(text []byte) error {
-	number, unit, _ := strings.Cut(string(text), "/")
-	seconds, known := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}[unit]
+	number, unit, given := strings.Cut(string(text), "/")
+	if !given {
+		unit = "s"
+	}
+	seconds, known := map[string]float64{"s": 1, "m": 60, "h": 3600}[unit]
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !known || !(n > 0) || n > settleRateMax {
 		return fmt.Errorf("%q is no rate; write 20/s, 100/m or 500/h, at most %d/s", text, settleRateMax)
