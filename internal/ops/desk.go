@@ -86,7 +86,7 @@ func (b SelectionBody) query() restock.DeadQuery {
 // check says what is wrong with a selection. One that selects nothing must not
 // mean everything.
 func (b SelectionBody) check() error {
-	filtered := b.Type != "" || b.SKU != "" || b.Needed != "" || b.Error != ""
+	filtered := b.Type+b.SKU+string(b.Needed)+b.Error != ""
 	switch {
 	case len(b.IDs) > DeskSliceMax:
 		return invalid("at most %d ids at a time", DeskSliceMax)
@@ -437,12 +437,7 @@ func (a *api) named(ctx context.Context, b SelectionBody, slice *DeskSlice) ([]r
 
 // aboutOne reports whether an error is about one letter alone.
 func aboutOne(err error) bool {
-	switch restock.KindOf(err) {
-	case restock.NotFound, restock.Conflict, restock.Invalid:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]restock.Kind{restock.NotFound, restock.Conflict, restock.Invalid}, restock.KindOf(err))
 }
 
 // settleAll settles the letters that are not to be skipped, each in a

@@ -3,6 +3,7 @@ package ops_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,9 +115,7 @@ func openWorld(t *testing.T, rt *rapid.T, empty []byte) *world {
 	}
 	w.apply()
 	w.handlers = replenish.New(w.store, nil, replenish.Config{}).Handlers()
-	for typ, handler := range ads.New(w.store, w.box, ads.Config{Domain: "donut.example", Zone: time.UTC}).Handlers() {
-		w.handlers[typ] = handler
-	}
+	maps.Copy(w.handlers, ads.New(w.store, w.box, ads.Config{Domain: "donut.example", Zone: time.UTC}).Handlers())
 	return w
 }
 

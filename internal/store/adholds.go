@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/restock/restock"
@@ -49,7 +48,7 @@ func (s *Store) BeginResume(ctx context.Context, id restock.StockoutID, mailing 
 func stopDue(h restock.AdHold) (bool, string) {
 	switch {
 	case !h.ClosedAt.IsZero():
-		return false, fmt.Sprintf("the stock is back since %s", h.ClosedAt.Format(time.RFC3339))
+		return false, "the stock is back since " + h.ClosedAt.Format(time.RFC3339)
 	case h.Advertisement.ID.IsZero():
 		return false, "the product has no advertisement"
 	case h.ID.IsZero():

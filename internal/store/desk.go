@@ -183,17 +183,9 @@ func (s *Store) judge(t *tx, decide func(restock.Situation) restock.Decision) *j
 // page judges letters until a page is full, deadScanMax were looked at, or there
 // is no other.
 func (j *judge) page(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error) {
-	f := driver.Filter{Queue: q.Queue, Type: q.Type, Until: q.Until, After: q.After, Bodies: true}
-	if q.Product != "" {
-		id, err := j.tx.productID(ctx, q.Product)
-		if err != nil {
-			return nil, "", err
-		}
-		p, err := j.tx.product(ctx, id)
-		if err != nil {
-			return nil, "", err
-		}
-		f.Subject = string(p.SKU) // as in every event about it
+	f, err := j.filter(ctx, q)
+	if err != nil {
+		return nil, "", err
 	}
 	most := q.Limit
 	if q.Needed != "" || q.Error != "" {
@@ -222,6 +214,21 @@ func (j *judge) page(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLe
 			return letters, next, nil
 		}
 	}
+}
+
+// filter is the part of a query that is in columns.
+func (j *judge) filter(ctx context.Context, q restock.DeadQuery) (driver.Filter, error) {
+	f := driver.Filter{Queue: q.Queue, Type: q.Type, Until: q.Until, After: q.After, Bodies: true}
+	if q.Product == "" {
+		return f, nil
+	}
+	id, err := j.tx.productID(ctx, q.Product)
+	if err != nil {
+		return f, err
+	}
+	p, err := j.tx.product(ctx, id)
+	f.Subject = string(p.SKU) // as in every event about it
+	return f, err
 }
 
 func selects(q restock.DeadQuery, l restock.DeadLetter) bool {
