@@ -298,6 +298,18 @@ func TestAWalkThatWasStoppedIsBegunAgain(t *testing.T) {
 	if got := len(d.audit()); got != many-2 {
 		t.Errorf("%d notes, want one of each letter", got)
 	}
+	// Each has its effect once, also those that come twice.
+	handle := replenish.New(d.store, nil, replenish.Config{}).Handlers()["stock.low"]
+	messages, err := d.store.Queue().Receive(t.Context(), restock.StockQueue, driver.Request{Max: many, Visibility: time.Minute})
+	d.must(err)
+	for _, m := range append(messages, messages...) {
+		d.must(handle(t.Context(), m.Message))
+	}
+	orders, _, err := d.store.Orders(t.Context(), restock.ListQuery{Limit: 1000})
+	d.must(err)
+	if len(messages) != many-2 || len(orders) != many {
+		t.Errorf("%d messages made %d orders, want one of each product", len(messages), len(orders))
+	}
 }
 
 func TestTwoWalksAtOnceRedriveEachLetterOnce(t *testing.T) {

@@ -18,14 +18,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Store is what operators read and do.
-type Store interface {
+// Acts is what people decide, each with a note of who did, and why.
+type Acts interface {
 	OrderActs
 	ReceiptActs
 	Switch
+	Desk
+}
+
+// Store is what operators read and do.
+type Store interface {
+	Acts
 	Digests
 	Engines
-	Desk
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
 	Order(ctx context.Context, id restock.OrderID) (restock.Order, error)
