@@ -30,7 +30,7 @@ func single() []driver.Route { return []driver.Route{{Queue: stockQueue, Rest: t
 func open(tb testing.TB, url string, routes []driver.Route, cfg jetstream.Config) *jetstream.Engine {
 	tb.Helper()
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = quiet()
 	}
 	if cfg.Visibility == 0 {
 		cfg.Visibility = visibility
@@ -66,3 +66,5 @@ func TestConformance(t *testing.T) {
 		return queuetest.OnBroker(t, e, stockQueue, visibility)
 	})
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -60,6 +60,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,6 +175,7 @@ func Open(ctx context.Context, url string, routes []driver.Route, cfg Config) (*
 	e := &Engine{places: where, cfg: cfg, log: cfg.Logger, now: cfg.Now}
 	e.leases.Now = cfg.Now
 	e.link.open()
+	e.held.open()
 	if e.nc, err = nats.Connect(at.servers, append(at.options(), e.connection()...)...); err != nil {
 		return nil, fmt.Errorf("open the queue on NATS: %w", err)
 	}
@@ -185,7 +187,7 @@ func Open(ctx context.Context, url string, routes []driver.Route, cfg Config) (*
 		return nil, fmt.Errorf("open the queue on NATS: %w", err)
 	}
 	if !e.nc.IsConnected() {
-		e.log.WarnContext(ctx, "NATS cannot be reached; looking for a server", keyError, errOrClosed(e.nc.LastError()))
+		e.log.WarnContext(ctx, "NATS cannot be reached; looking for a server", keyError, e.whyAway())
 	}
 	return e, nil
 }
@@ -212,6 +214,7 @@ func (e *Engine) connection() []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			e.log.Info("connected to NATS again", keyServer, nc.ConnectedUrlRedacted())
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { e.link.note(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			e.link.lose()
 			e.log.Warn("the connection to NATS is gone; looking for a server", keyError, errOrClosed(err))
@@ -237,12 +240,17 @@ func errOrClosed(err error) error {
 	return err
 }
 
+// whyAway is why the last try to connect failed.
+func (e *Engine) whyAway() error {
+	return cmp.Or(e.nc.LastError(), e.link.why(), errors.New("no server has answered yet"))
+}
+
 // Close ends the connection. What is held becomes visible again after its
 // visibility.
 func (e *Engine) Close() error {
 	e.held.close()
 	e.nc.Close()
-	e.held.wait()
+	e.link.lose()
 	return nil
 }
 
@@ -252,7 +260,7 @@ func (e *Engine) explain(err error) error {
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("the queue on NATS was closed: %w", err)
 	case !e.nc.IsConnected():
-		return fmt.Errorf("there is no connection to NATS (%w): %w", errOrClosed(e.nc.LastError()), err)
+		return fmt.Errorf("there is no connection to NATS (%w): %w", e.whyAway(), err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fmt.Errorf("nobody answers on NATS: stream or consumer is missing (restock queue provision), "+
 			"JetStream is off, or its leader is away: %w", err)
@@ -269,6 +277,7 @@ func (e *Engine) explain(err error) error {
 type link struct {
 	mu   sync.Mutex
 	gone chan struct{}
+	last error
 }
 
 func (l *link) open() { l.gone = make(chan struct{}) }
@@ -278,6 +287,19 @@ func (l *link) lost() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.gone
+}
+
+// note remembers why a try to connect failed.
+func (l *link) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = err
+}
+
+func (l *link) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
 }
 
 func (l *link) lose() {

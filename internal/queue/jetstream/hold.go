@@ -40,7 +40,12 @@ type holds struct {
 	byHandle map[string]*held
 	swept    time.Time
 	closed   bool
-	working  sync.WaitGroup // words on their way that a timer said
+	closing  chan struct{}
+	working  sync.WaitGroup // what nobody else waits for
+}
+
+func (hs *holds) open() {
+	hs.byHandle, hs.closing = make(map[string]*held), make(chan struct{})
 }
 
 // of gives what is held under a handle, or nil.
@@ -60,17 +65,18 @@ func (hs *holds) forget(h *held) {
 	delete(hs.byHandle, h.handle)
 }
 
-// close lets no timer say anything any more, and wait waits for those that
-// began before.
+// close lets nothing begin any more, and waits for what did.
 func (hs *holds) close() {
 	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	hs.closed = true
+	if !hs.closed {
+		hs.closed = true
+		close(hs.closing)
+	}
+	hs.mu.Unlock()
+	hs.working.Wait()
 }
 
-func (hs *holds) wait() { hs.working.Wait() }
-
-// begin lets a timer say its word, unless the engine is closed.
+// begin counts what runs beside the calls, unless the engine is closed.
 func (hs *holds) begin() bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -85,9 +91,6 @@ func (hs *holds) begin() bool {
 func (e *Engine) hold(h *held) {
 	e.leases.Take(h.handle, h.lease)
 	e.held.mu.Lock()
-	if e.held.byHandle == nil {
-		e.held.byHandle = make(map[string]*held)
-	}
 	if now := e.now(); now.Sub(e.held.swept) > sweepEvery {
 		e.held.swept = now
 		for handle := range e.held.byHandle {
