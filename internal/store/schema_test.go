@@ -135,7 +135,8 @@ func storyCatalog() restock.Catalog {
 }
 
 // tellStory fills a new file: two products are sold out, a part of an order
-// for one of them came, the message of the other is a dead letter.
+// for one of them came, the message of the other is a dead letter, of which
+// operations were told. A mail about a stray report is on its way.
 func tellStory(t *testing.T, path string) {
 	t.Helper()
 	s := openStory(t, path)
@@ -172,7 +173,22 @@ func tellStory(t *testing.T, path string) {
 	must(err)
 	must(s.EndStop(ctx, hold.ID))
 	report(t, s, a.OrderID, 4, "four of ten")
+	told, _, err := s.BeginDigest(ctx, restock.Operations, 0, time.Minute)
+	must(err)
+	must(s.EndDigest(ctx, told.ID))
+	stray(t, s)
+	_, _, err = s.BeginDigest(ctx, restock.Operations, 0, time.Minute)
+	must(err)
 	must(s.Close())
+}
+
+// stray is a report about an order that nobody knows; it is held.
+func stray(t *testing.T, s *store.Store) {
+	t.Helper()
+	c := restock.Callback{OrderID: restock.OrderID{1}, Attempt: 1, Count: 1, Claimed: "1", Body: []byte("stray")}
+	if _, err := s.Receive(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // buy sells, or is refused for the reason given; Invalid stands for a sale.
