@@ -27,8 +27,8 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"noserve": act((*stage).noserve),
 		// factory [FLAG…]: run restock factory on a free port. Sets $FACTORY.
 		"factory": act((*stage).factory),
-		// stop NAME: SIGTERM; it must exit with status 0.
-		"stop": act((*stage).stop),
+		// halt NAME: SIGTERM; it must exit with status 0. (stop ends a story early.)
+		"halt": act((*stage).halt),
 		// signal NAME TERM|STOP|CONT: send a signal and do not wait.
 		"signal": act((*stage).signal),
 		// ended NAME: wait for the end of a process that was signalled.
@@ -252,7 +252,7 @@ func (s *stage) named(args []string) (*process, error) {
 	return s.processes[args[0]], nil
 }
 
-func (s *stage) stop(_ *testscript.TestScript, args []string) error {
+func (s *stage) halt(_ *testscript.TestScript, args []string) error {
 	p, err := s.named(args)
 	if err != nil {
 		return err
