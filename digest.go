@@ -14,15 +14,21 @@ const (
 	ProblemReceiptHeld ProblemKind = "receipt_held"
 	ProblemNotPlaced   ProblemKind = "order_not_placed"
 	ProblemRefusals    ProblemKind = "refusals"
+	ProblemQueueOld    ProblemKind = ProblemKind(IncidentQueueOld)
+	ProblemRelayStuck  ProblemKind = ProblemKind(IncidentRelayStuck)
+	ProblemEngineAway  ProblemKind = ProblemKind(IncidentEngineAway)
 )
 
-// Problem is one thing that operations must know of.
+// Problem is one thing that operations must know of, or many of one sort.
 type Problem struct {
 	Kind    ProblemKind
-	ID      string // what `restock … show` takes
+	ID      string // what `restock … show` takes; of many, the latest one's
 	SKU     SKU
+	Subject string // the queue or the engine, when it is about one
+	Type    string // of dead letters: the type of message
 	Summary string
-	Since   time.Time
+	Since   time.Time // of many, the oldest one's
+	Count   int64     // how many it stands for
 }
 
 // Audience is who is told of a problem.
@@ -35,8 +41,28 @@ const (
 	Buyer      Audience = "buyer"
 )
 
-// Digest is one mail to an audience about all problems not yet told. It is
-// stored before it is sent, so that a repeat carries the same Message-ID.
+// Channel is a way to tell an audience. Channels do not wait for each other.
+type Channel string
+
+// The channels. The webhook is for operations alone.
+const (
+	ByMail    Channel = "mail"
+	ByWebhook Channel = "webhook"
+)
+
+// DigestRequest asks for what an audience must be told now.
+type DigestRequest struct {
+	Audience Audience
+	Channel  Channel
+	// Webhook: operations have one, so that a new digest is to be told there too.
+	Webhook bool
+	// Gap is the least time between two new digests, and Lease how long nobody
+	// else tells the one that was given.
+	Gap, Lease time.Duration
+}
+
+// Digest is one message to an audience about all problems not yet told. It is
+// stored before it is sent, so that a repeat carries the same id.
 type Digest struct {
 	ID       DigestID
 	Audience Audience
@@ -45,7 +71,12 @@ type Digest struct {
 	CreatedAt time.Time
 	Problems  []Problem
 	Total     int64 // Problems is cut to DigestProblemsMax; this is all of them
+	// Recovered is what operations were told of and is over, cut likewise.
+	Recovered []Recovery
 }
+
+// Empty reports whether there is nothing to tell: all solved itself.
+func (d Digest) Empty() bool { return d.Total == 0 && len(d.Recovered) == 0 }
 
 // TriesTold is after how many tries operations hear that a factory cannot be
 // reached, or puts an order off.
@@ -54,5 +85,6 @@ const TriesTold = 5
 // ToldAgainAfter is when what waits for a person is told once more.
 const ToldAgainAfter = 24 * time.Hour
 
-// DigestProblemsMax bounds the problems that one mail lists; the rest is a count.
+// DigestProblemsMax bounds the problems that one message lists; the rest is a
+// count.
 const DigestProblemsMax = 50

@@ -30,6 +30,7 @@ type (
 	ReturnID        = ID[Return]
 	AdjustmentID    = ID[Adjustment]
 	AuditID         = ID[AuditEntry]
+	IncidentID      = ID[Incident]
 )
 
 // ParseID reads the 36-character form. The error is of kind Invalid.

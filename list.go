@@ -20,6 +20,9 @@ type Status struct {
 	AdHolds        map[string]int64 `json:"ad_holds"` // by state, of open conversations
 	Watch          []Product        `json:"watch"`    // out of stock or low, the worst first
 	DigestsWaiting int64            `json:"digests_waiting"`
+	// WebhooksWaiting are digests that the webhook has not taken yet.
+	WebhooksWaiting int64      `json:"webhooks_waiting"`
+	Incidents       []Incident `json:"incidents"` // open ones
 }
 
 // WatchMax bounds the products that a status lists.

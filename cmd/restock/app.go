@@ -26,6 +26,7 @@ import (
 	"github.com/restock/restock/internal/sales"
 	"github.com/restock/restock/internal/store"
 	"github.com/restock/restock/internal/web"
+	"github.com/restock/restock/internal/webhook"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -236,10 +237,15 @@ func (a *app) furnish(ctx context.Context) error {
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 	})
+	hook, err := a.openWebhook()
+	if err != nil {
+		return err
+	}
 	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
 		Logger: a.log, Orderer: a.replenisher, Decide: replenish.Decide, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
+		Webhook: hook, QueueAgeLimit: a.cfg.QueueAgeLimit, RelayAgeLimit: a.cfg.RelayAgeLimit, EngineAwayLimit: a.cfg.EngineAway,
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
 		CallbacksRefused: a.replenisher.CallbacksRefused, Engines: a.engine.reached(),
 	})
@@ -262,6 +268,24 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
 		SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
 	}), nil
+}
+
+// openWebhook gives nil while operations have none.
+func (a *app) openWebhook() (ops.Webhook, error) {
+	if a.cfg.OperationsWebhook == "" {
+		return nil, nil //nolint:nilnil // ops takes nil for "none"
+	}
+	var cfg webhook.Config
+	if a.cfg.OperationsWebhookSecretFile != "" {
+		text, err := readSecret(a.cfg.OperationsWebhookSecretFile, nil)
+		if err != nil {
+			return nil, fmt.Errorf("the webhook's secret: %w", err)
+		}
+		if cfg.Secret, err = webhook.ParseSecret(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", a.cfg.OperationsWebhookSecretFile, err)
+		}
+	}
+	return webhook.New(a.cfg.OperationsWebhook, cfg)
 }
 
 func tokenHint(path string) string {

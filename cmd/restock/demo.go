@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/restock/restock/internal/factory"
+	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/web"
 	"golang.org/x/sync/errgroup"
 )
@@ -112,7 +113,9 @@ func demoSettings(dir, catalog string) settings {
 		Listen: "127.0.0.1:0", Data: dir, Catalog: catalog, Queue: "db:", Mail: "file:", Roles: []string{allRoles},
 		MailFrom: "restock@donut.example", OperationsEmail: "operations@donut.example", Timezone: "Asia/Seoul",
 		RefusedStatus: http.StatusConflict, CallbackWindow: time.Minute, FactoryTimeout: factory.TotalTimeout, SweepInterval: time.Second,
-		RetryBase: demoRetryBase, AlertGap: demoAlertGap, Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
+		RetryBase: demoRetryBase, AlertGap: demoAlertGap,
+		QueueAgeLimit: ops.DefaultQueueAge, RelayAgeLimit: ops.DefaultRelayAge, EngineAway: ops.DefaultEngineAway,
+		Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
 	}
 }
 

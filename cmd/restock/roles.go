@@ -58,7 +58,8 @@ func roles() []role {
 			operators: true,
 			admin:     func(a *app, mux *http.ServeMux) { a.office.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
-				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()), a.office.RunAlerts, a.office.RunPurge)
+				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()),
+					a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge)
 			},
 		},
 		{

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+
+	"github.com/restock/restock/internal/webhook"
 )
 
 type serveCommand struct {
@@ -41,6 +43,9 @@ func (a *app) greet(c *console) {
 		c.printf("  messages              %s\n", a.engine.name)
 	}
 	c.printf("  mail                  %s\n", orDefault(a.cfg.mailNote(), "sent by "+mailHost(a.cfg.Mail)))
+	if host := webhook.Host(a.cfg.OperationsWebhook); host != "" {
+		c.printf("  webhook               operations are told at %s, too\n", host)
+	}
 	status, err := a.store.Status(context.WithoutCancel(c.ctx))
 	if err == nil && status.Products == 0 {
 		c.printf("There is nothing to sell yet: restock catalog example > catalog.yaml, then restock catalog apply catalog.yaml\n")
@@ -74,6 +79,9 @@ func (s *configCheckCommand) Run(c *console) error {
 	c.printf("listen           %s\nadmin-listen     %s\ndatabase         %s\nqueue            %s\nmail             %s\nroles            %s\n",
 		s.Listen, orDefault(s.AdminListen, s.Listen), s.databaseURL(), engineName(s.Queue), mailHost(s.mailURL()), strings.Join(s.Roles, ","))
 	c.printf("public-url       %s\noperations       %s\ntimezone         %s\n", orDefault(s.PublicURL, "http://"+s.Listen), s.OperationsEmail, s.Timezone)
+	if s.OperationsWebhook != "" {
+		c.printf("webhook          %s\n", webhook.Host(s.OperationsWebhook))
+	}
 	c.printf("The configuration is in order.\n")
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/mail"
 	"github.com/restock/restock/internal/store"
+	"github.com/restock/restock/internal/webhook"
 )
 
 // settings is the configuration of a service. Every setting is a flag, an
@@ -33,9 +34,12 @@ type settings struct {
 	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
 	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
 
-	MailFrom        string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
-	OperationsEmail string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`
-	PublicURL       string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
+	MailFrom                    string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
+	OperationsEmail             string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`
+	OperationsWebhook           string `env:"RESTOCK_OPERATIONS_WEBHOOK" placeholder:"URL" help:"Where operations are told beside the mail, by a POST with JSON."`
+	OperationsWebhookSecretFile string `env:"RESTOCK_OPERATIONS_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"The secret, whsec_ and base64, that signs these POSTs as Standard Webhooks says."`
+
+	PublicURL string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
 
 	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, relay, or all."`
 	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
@@ -50,6 +54,9 @@ type settings struct {
 	SweepInterval  time.Duration `env:"RESTOCK_SWEEP_INTERVAL" default:"10s" help:"How often what was missed is looked for."`
 	RetryBase      time.Duration `env:"RESTOCK_RETRY_BASE" default:"1s" help:"Delay before a failed message is tried again; it doubles each time."`
 	AlertGap       time.Duration `env:"RESTOCK_ALERT_GAP" default:"1m" help:"The least time between two mails to operations."`
+	QueueAgeLimit  time.Duration `env:"RESTOCK_QUEUE_AGE_LIMIT" default:"15m" help:"How long the oldest message of a queue may wait before operations are told."`
+	RelayAgeLimit  time.Duration `env:"RESTOCK_RELAY_AGE_LIMIT" default:"5m" help:"The same for messages that are to go to a broker."`
+	EngineAway     time.Duration `env:"RESTOCK_ENGINE_AWAY_LIMIT" name:"engine-away-limit" default:"1m" help:"How long a broker may not answer before operations are told."`
 	Retention      time.Duration `env:"RESTOCK_RETENTION" default:"168h" help:"How long handled messages are kept."`
 	KeyRetention   time.Duration `env:"RESTOCK_KEY_RETENTION" default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
 
@@ -139,7 +146,21 @@ func (s *settings) check() error {
 	}
 	mistakes = append(mistakes, s.checkValues()...)
 	mistakes = append(mistakes, s.checkAddresses()...)
+	mistakes = append(mistakes, s.checkWebhook())
 	return errors.Join(mistakes...)
+}
+
+func (s *settings) checkWebhook() error {
+	if s.OperationsWebhook == "" {
+		if s.OperationsWebhookSecretFile != "" {
+			return errors.New("--operations-webhook-secret-file: give --operations-webhook, too")
+		}
+		return nil
+	}
+	if err := webhook.Check(s.OperationsWebhook); err != nil {
+		return fmt.Errorf("--operations-webhook: %w", err)
+	}
+	return nil
 }
 
 func (s *settings) checkValues() []error {
@@ -158,6 +179,9 @@ func (s *settings) checkValues() []error {
 		{"--sweep-interval", s.SweepInterval},
 		{"--retry-base", s.RetryBase},
 		{"--alert-gap", s.AlertGap},
+		{"--queue-age-limit", s.QueueAgeLimit},
+		{"--relay-age-limit", s.RelayAgeLimit},
+		{"--engine-away-limit", s.EngineAway},
 		{"--retention", s.Retention},
 	} {
 		if f.d <= 0 {

@@ -43,6 +43,9 @@ func printStatus(c *console, status ops.StatusReport) {
 	if status.DigestsWaiting > 0 {
 		c.printf("mail: %d to operations could not be sent yet\n", status.DigestsWaiting)
 	}
+	if status.WebhooksWaiting > 0 {
+		c.printf("webhook: %d to operations could not be sent yet\n", status.WebhooksWaiting)
+	}
 	if status.CallbacksRefused > 0 {
 		c.printf("callbacks without a good token since the start: %d; the log says from where\n", status.CallbacksRefused)
 	}
@@ -50,6 +53,17 @@ func printStatus(c *console, status ops.StatusReport) {
 	fmt.Fprintln(table, "\nQUEUE\tWAITING\tIN FLIGHT\tDONE\tDEAD\tOLDEST")
 	for _, q := range status.Queues {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\n", q.Queue, q.Waiting, q.InFlight, q.Done+q.Purged, q.Dead, when(q.OldestWaitingAt))
+	}
+	_ = table.Flush() // the console is all there is to tell
+	for _, engine := range status.Engines {
+		c.printf("\n")
+		printEngine(c, "queue engine", engine)
+	}
+	if len(status.Incidents) > 0 {
+		fmt.Fprintln(table, "\nINCIDENT\tABOUT\tSINCE\tSEEN\tDETAIL")
+	}
+	for _, i := range status.Incidents {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ReplaceAll(string(i.Kind), "_", " "), i.Subject, when(i.BeganAt), when(i.SeenAt), i.Detail)
 	}
 	if len(status.Watch) > 0 {
 		fmt.Fprintln(table, "\nON WATCH\tAVAILABLE\tRESERVED\tON ORDER\tREORDER AT")

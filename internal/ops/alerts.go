@@ -16,31 +16,44 @@ const (
 	KindAlert = "ops-alert"
 	// mailingTimeout is how long one mail may be on its way.
 	mailingTimeout = mail.DialTimeout + mail.ConversationTimeout + 5*time.Second
-	// failurePause keeps a mail server that is down from being asked each second.
+	// failurePause keeps a mail server or a webhook that is down from being asked
+	// each second.
 	failurePause = 5 * time.Second
 
 	purgeInterval = time.Hour
 	purgeSlice    = 500
 )
 
-// Digests is what is to be told. BeginDigest, EndDigest and FailDigest frame
-// one mail to an audience.
-type Digests interface {
-	BeginDigest(ctx context.Context, audience restock.Audience, gap, mailing time.Duration) (restock.Digest, bool, error)
-	EndDigest(ctx context.Context, id restock.DigestID) error
-	FailDigest(ctx context.Context, id restock.DigestID) error
+// Alerts is what is found to be wrong, and told.
+type Alerts interface {
+	Digests
+	Incidents
 }
 
-// RunAlerts tells operations of problems until ctx ends.
+// Digests is what is to be told. BeginDigest, EndDigest and FailDigest frame
+// one message to an audience on a channel.
+type Digests interface {
+	BeginDigest(ctx context.Context, r restock.DigestRequest) (restock.Digest, bool, error)
+	EndDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error
+	FailDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error
+}
+
+// RunAlerts tells operations and the buyer of problems by mail until ctx ends.
 func (o *Office) RunAlerts(ctx context.Context) error {
+	o.runTelling(ctx, "operations could not be told; trying again", o.Tell)
+	return nil
+}
+
+// runTelling tells again and again, less often while that fails.
+func (o *Office) runTelling(ctx context.Context, failed string, tell func(context.Context) error) {
 	for {
 		pause := o.cfg.AlertInterval
-		if err := o.Tell(ctx); err != nil && ctx.Err() == nil {
-			o.log.ErrorContext(ctx, "operations could not be told; trying again", keyError, err)
+		if err := tell(ctx); err != nil && ctx.Err() == nil {
+			o.log.ErrorContext(ctx, failed, keyError, err)
 			pause = max(pause, min(failurePause, o.cfg.AlertGap))
 		}
 		if !sleep(ctx, pause) {
-			return nil
+			return
 		}
 	}
 }
@@ -90,58 +103,112 @@ func (o *Office) Tell(ctx context.Context) error {
 }
 
 func (o *Office) tell(ctx context.Context, audience restock.Audience) error {
-	digest, ok, err := o.store.BeginDigest(ctx, audience, o.cfg.AlertGap, mailingTimeout)
+	return o.deliver(ctx, o.request(audience, restock.ByMail, mailingTimeout), func(d restock.Digest) (string, error) {
+		m := o.alert(d)
+		if err := o.mail.Send(ctx, m); err != nil {
+			return m.To, fmt.Errorf("mail to %s: %w", m.To, err)
+		}
+		return m.To, nil
+	})
+}
+
+func (o *Office) request(audience restock.Audience, channel restock.Channel, lease time.Duration) restock.DigestRequest {
+	return restock.DigestRequest{
+		Audience: audience, Channel: channel, Webhook: o.cfg.Webhook != nil, Gap: o.cfg.AlertGap, Lease: lease,
+	}
+}
+
+// deliver sends what an audience must be told now on a channel, if there is
+// something. The function that sends says whom it reached, or did not.
+func (o *Office) deliver(ctx context.Context, r restock.DigestRequest, send func(restock.Digest) (string, error)) error {
+	digest, ok, err := o.store.BeginDigest(ctx, r)
 	if err != nil || !ok {
 		return err
 	}
-	if digest.Total > 0 {
-		m := o.alert(digest)
-		if err := o.mail.Send(ctx, m); err != nil {
-			if failErr := o.store.FailDigest(ctx, digest.ID); failErr != nil {
-				o.log.WarnContext(ctx, "a failed mail blocks the next try for a while", keyError, failErr)
+	if !digest.Empty() {
+		to, err := send(digest)
+		if err != nil {
+			if failErr := o.store.FailDigest(ctx, digest.ID, r.Channel); failErr != nil {
+				o.log.WarnContext(ctx, "a failed message blocks the next try for a while", keyChannel, r.Channel, keyError, failErr)
 			}
-			return fmt.Errorf("mail to %s: %w", m.To, err)
+			return err
 		}
-		o.log.WarnContext(ctx, "the mail about what waits was sent", keyAudience, audience, keyProblems, digest.Total, keyTo, m.To)
+		o.log.WarnContext(ctx, "the message about what waits was sent", keyChannel, r.Channel, keyAudience, r.Audience,
+			keyProblems, digest.Total, keyRecovered, len(digest.Recovered), keyTo, to)
 	}
-	if err := o.store.EndDigest(ctx, digest.ID); err != nil {
-		return fmt.Errorf("record the mail: %w", err)
+	if err := o.store.EndDigest(ctx, digest.ID, r.Channel); err != nil {
+		return fmt.Errorf("record the %s: %w", r.Channel, err)
 	}
 	return nil
 }
 
 func (o *Office) alert(d restock.Digest) mail.Message {
-	var text strings.Builder
-	for _, p := range d.Problems {
-		fmt.Fprintf(&text, "* %s %s\n  %s\n  since %s\n", title(p.Kind), p.SKU, p.Summary,
-			p.Since.In(o.cfg.Zone).Format("2006-01-02 15:04:05 MST"))
-		for _, step := range steps(p) {
-			fmt.Fprintf(&text, "  %s: %s\n", step.name, step.command)
-		}
-		text.WriteString("\n")
-	}
-	if more := d.Total - int64(len(d.Problems)); more > 0 {
-		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
-	}
-	text.WriteString("— restock\n")
 	to := d.To
 	if to == "" {
 		to = o.cfg.To
 	}
 	return mail.Message{
 		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to,
-		Subject: subject(d), Text: text.String(), Date: d.CreatedAt, Kind: KindAlert,
+		Subject: subject(d), Text: o.alertText(d), Date: d.CreatedAt, Kind: KindAlert,
 	}
 }
 
-func subject(d restock.Digest) string {
-	if d.Total == 1 && len(d.Problems) == 1 {
-		return fmt.Sprintf("restock: %s %s", title(d.Problems[0].Kind), d.Problems[0].SKU)
+func (o *Office) alertText(d restock.Digest) string {
+	var text strings.Builder
+	more := d.Total
+	for _, p := range d.Problems {
+		more -= p.Count
+		fmt.Fprintf(&text, "* %s\n  %s\n  %s %s\n", heading(p), p.Summary, sinceWord(p), o.at(p.Since))
+		for _, step := range steps(p) {
+			fmt.Fprintf(&text, "  %s: %s\n", step.name, step.command)
+		}
+		text.WriteString("\n")
 	}
-	if d.Audience == restock.Buyer {
+	if more > 0 {
+		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
+	}
+	for _, r := range d.Recovered {
+		fmt.Fprintf(&text, "* recovered: %s\n  was since %s, lasted %s\n\n", recovered(r), o.at(r.Since), lasted(r))
+	}
+	text.WriteString("— restock\n")
+	return text.String()
+}
+
+func (o *Office) at(t time.Time) string {
+	return t.In(o.cfg.Zone).Format("2006-01-02 15:04:05 MST")
+}
+
+func subject(d restock.Digest) string {
+	switch {
+	case d.Total == 0 && len(d.Recovered) == 1:
+		return "restock: recovered: " + recovered(d.Recovered[0])
+	case d.Total == 0:
+		return fmt.Sprintf("restock: %d recovered", len(d.Recovered))
+	case len(d.Problems) == 1 && d.Problems[0].Count == d.Total:
+		return "restock: " + heading(d.Problems[0])
+	case d.Audience == restock.Buyer:
 		return fmt.Sprintf("restock: %d orders await approval", d.Total)
 	}
 	return fmt.Sprintf("restock: %d problems need a look", d.Total)
+}
+
+// heading names a problem and what it is about, or how many it stands for.
+func heading(p restock.Problem) string {
+	switch {
+	case p.Count > 1:
+		return fmt.Sprintf("%d %ss in %s%s", p.Count, title(p.Kind), p.Subject, restock.DeadLetterSuffix)
+	case p.SKU != "":
+		return title(p.Kind) + " " + string(p.SKU)
+	}
+	return strings.TrimSpace(title(p.Kind) + " " + p.Subject)
+}
+
+// sinceWord says what the time of a problem is.
+func sinceWord(p restock.Problem) string {
+	if p.Count > 1 {
+		return "the last one is shown, the oldest is since"
+	}
+	return "since"
 }
 
 func title(k restock.ProblemKind) string {
@@ -160,8 +227,33 @@ func title(k restock.ProblemKind) string {
 		return "order cannot be placed"
 	case restock.ProblemRefusals:
 		return "buyers refused, though something is left"
+	case restock.ProblemQueueOld:
+		return "messages wait too long in"
+	case restock.ProblemRelayStuck:
+		return "messages do not get to the broker from"
+	case restock.ProblemEngineAway:
+		return "queue engine cannot be reached:"
 	}
 	return string(k)
+}
+
+// recovered says what is well again.
+func recovered(r restock.Recovery) string {
+	switch r.Kind {
+	case restock.IncidentDeadLetters:
+		return "no dead letters"
+	case restock.IncidentQueueOld:
+		return "no message waits too long any more in " + r.Subject
+	case restock.IncidentRelayStuck:
+		return "nothing is stuck any more in " + r.Subject
+	case restock.IncidentEngineAway:
+		return "queue engine answers, or is not used any more: " + r.Subject
+	}
+	return strings.TrimSpace(string(r.Kind) + " " + r.Subject)
+}
+
+func lasted(r restock.Recovery) time.Duration {
+	return max(0, r.Until.Sub(r.Since)).Round(time.Second)
 }
 
 // step is a command that a person can give.
@@ -173,6 +265,9 @@ func steps(p restock.Problem) []step {
 	order := "restock orders %s " + p.ID
 	switch p.Kind {
 	case restock.ProblemDeadLetter:
+		if p.Count > 1 {
+			return []step{{"look", "restock dead list --queue " + p.Subject + " --type " + p.Type}}
+		}
 		return []step{{"look", "restock dead show " + p.ID}}
 	case restock.ProblemReceiptHeld:
 		return []step{
@@ -195,6 +290,10 @@ func steps(p restock.Problem) []step {
 			{"wait", fmt.Sprintf(order, "wait") + " --until 24h" + why},
 			{"give up", fmt.Sprintf(order, "write-off") + why},
 		}
+	case restock.ProblemQueueOld, restock.ProblemRelayStuck:
+		return []step{{"look", "restock status"}}
+	case restock.ProblemEngineAway:
+		return []step{{"look", "restock queue status"}}
 	case restock.ProblemOrderLate, restock.ProblemNotPlaced:
 	}
 	return []step{{"look", fmt.Sprintf(order, "show")}}
@@ -202,8 +301,10 @@ func steps(p restock.Problem) []step {
 
 // The keys of the facts in log lines.
 const (
-	keyError    = "error"
-	keyAudience = "audience"
-	keyProblems = "problems"
-	keyTo       = "to"
+	keyError     = "error"
+	keyAudience  = "audience"
+	keyChannel   = "channel"
+	keyProblems  = "problems"
+	keyRecovered = "recovered"
+	keyTo        = "to"
 )

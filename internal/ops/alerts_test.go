@@ -115,7 +115,7 @@ func TestAMailThatFailedIsRepeatedAsTheSameMail(t *testing.T) {
 // dying is a store whose process ends before a mail is recorded.
 type dying struct{ officeStore }
 
-func (dying) EndDigest(context.Context, restock.DigestID) error {
+func (dying) EndDigest(context.Context, restock.DigestID, restock.Channel) error {
 	return errors.New("the process died")
 }
 
@@ -193,8 +193,8 @@ type idle struct {
 	asked []time.Time
 }
 
-func (s *idle) BeginDigest(_ context.Context, audience restock.Audience, _, _ time.Duration) (restock.Digest, bool, error) {
-	if audience == restock.Buyer {
+func (s *idle) BeginDigest(_ context.Context, r restock.DigestRequest) (restock.Digest, bool, error) {
+	if r.Audience == restock.Buyer {
 		return restock.Digest{}, false, nil
 	}
 	s.asked = append(s.asked, time.Now())

@@ -127,6 +127,8 @@ type StatusReport struct {
 	Version   string `json:"version"`
 	// CallbacksRefused came without a good token since this process began.
 	CallbacksRefused int64 `json:"callbacks_refused"`
+	// Engines say how much lies on the brokers, if there are any.
+	Engines []EngineReport `json:"engines"`
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
@@ -151,9 +153,15 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 	if queues == nil {
 		queues = []queue.Stats{}
 	}
+	if status.Incidents == nil {
+		status.Incidents = []restock.Incident{}
+	}
+	if a.cfg.Webhook == nil {
+		status.WebhooksWaiting = 0 // left from when there was one
+	}
 	web.WriteJSON(w, http.StatusOK, StatusReport{
 		Status: status, OrderingPaused: ordering.Paused, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
-		CallbacksRefused: a.cfg.CallbacksRefused(),
+		CallbacksRefused: a.cfg.CallbacksRefused(), Engines: a.engineReports(r.Context()),
 	})
 }
 

@@ -28,6 +28,7 @@ type outbox struct {
 	mu    sync.Mutex
 	mails []mail.Message
 	err   error
+	told  chan<- struct{} // closed at the next mail
 }
 
 func (o *outbox) Send(_ context.Context, m mail.Message) error {
@@ -37,7 +38,17 @@ func (o *outbox) Send(_ context.Context, m mail.Message) error {
 		return o.err
 	}
 	o.mails = append(o.mails, m)
+	if o.told != nil {
+		close(o.told)
+		o.told = nil
+	}
 	return nil
+}
+
+func (o *outbox) notify(told chan<- struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.told = told
 }
 
 func (o *outbox) sent() []mail.Message {
@@ -90,7 +101,7 @@ type desk struct {
 	mux    *http.ServeMux
 }
 
-func open(t *testing.T) *desk {
+func open(t *testing.T, adjust ...func(*ops.Config)) *desk {
 	t.Helper()
 	d := &desk{t: t, clock: &clock{at: time.Date(2026, 3, 1, 0, 30, 0, 0, time.UTC)}, box: &outbox{}, mux: http.NewServeMux()}
 	var err error
@@ -108,10 +119,14 @@ func open(t *testing.T) *desk {
 	c.Fill()
 	_, err = d.store.ApplyCatalog(t.Context(), c, store.CreateMissing)
 	d.must(err)
-	d.office = ops.New(officeStore{d.store}, d.store.Queue(), d.box, ops.Config{
+	cfg := ops.Config{
 		Token: token, TokenHint: "It is in the data folder.", From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example",
 		Decide: replenish.Decide, RedriveRate: 1e6, Zone: time.FixedZone("KST", 9*60*60), MailNote: "nobody receives mail", Version: "1.2.3", Now: d.clock.now,
-	})
+	}
+	for _, change := range adjust {
+		change(&cfg)
+	}
+	d.office = ops.New(officeStore{d.store}, d.store.Queue(), d.box, cfg)
 	d.office.Register(d.mux)
 	return d
 }

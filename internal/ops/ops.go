@@ -1,12 +1,14 @@
 // Package ops is the operator's side: the API under /v1 with its reading routes
-// and actions, the mails to operations, and the dead-letter desk.
+// and actions, the mails and webhooks to operations, the watch over the queues,
+// and the dead-letter desk.
 //
 // Operations hear of what was processed abnormally from the state of the
 // tables, not from messages one by one: a thousand dead letters are one mail,
-// and a problem that solved itself is none.
+// and a problem that solved itself is none. What is over is told once.
 package ops
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -29,7 +31,7 @@ type Acts interface {
 // Store is what operators read and do.
 type Store interface {
 	Acts
-	Digests
+	Alerts
 	Engines
 	Product(ctx context.Context, ref string) (restock.Product, error)
 	Products(ctx context.Context, q restock.ListQuery) ([]restock.Product, string, error)
@@ -67,6 +69,9 @@ type Queues interface {
 const (
 	DefaultAlertInterval = time.Second
 	DefaultAlertGap      = time.Minute
+	DefaultQueueAge      = 15 * time.Minute
+	DefaultRelayAge      = 5 * time.Minute
+	DefaultEngineAway    = time.Minute
 	DefaultRetention     = 7 * 24 * time.Hour
 	DefaultKeyRetention  = 48 * time.Hour
 	DefaultRedriveRate   = 50
@@ -104,6 +109,13 @@ type Config struct {
 	// AlertInterval is how often problems are looked for, and AlertGap the least
 	// time between two mails about new ones.
 	AlertInterval, AlertGap time.Duration
+	// Webhook is told what operations are told by mail; nil while there is none.
+	Webhook Webhook
+	// WatchInterval is how often the queues are looked at; by default it follows
+	// from the shortest of the limits. QueueAgeLimit is how
+	// long the oldest message of a queue may wait, and RelayAgeLimit the same on
+	// the way to the engine; EngineAwayLimit is how long the engine may not answer.
+	WatchInterval, QueueAgeLimit, RelayAgeLimit, EngineAwayLimit time.Duration
 	// Retention is how long handled messages are kept, and KeyRetention how long
 	// an Idempotency-Key is remembered.
 	Retention, KeyRetention time.Duration
@@ -118,6 +130,7 @@ type Office struct {
 	cfg      Config
 	log      *slog.Logger
 	redrives *rate.Limiter
+	watch    watch
 }
 
 // New makes an office.
@@ -128,18 +141,14 @@ func New(store Store, queues Queues, sender mail.Sender, cfg Config) *Office {
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-	if cfg.AlertInterval == 0 {
-		cfg.AlertInterval = DefaultAlertInterval
-	}
-	if cfg.AlertGap == 0 {
-		cfg.AlertGap = DefaultAlertGap
-	}
-	if cfg.Retention == 0 {
-		cfg.Retention = DefaultRetention
-	}
-	if cfg.KeyRetention == 0 {
-		cfg.KeyRetention = DefaultKeyRetention
-	}
+	cfg.AlertInterval = cmp.Or(cfg.AlertInterval, DefaultAlertInterval)
+	cfg.AlertGap = cmp.Or(cfg.AlertGap, DefaultAlertGap)
+	cfg.QueueAgeLimit = cmp.Or(cfg.QueueAgeLimit, DefaultQueueAge)
+	cfg.RelayAgeLimit = cmp.Or(cfg.RelayAgeLimit, DefaultRelayAge)
+	cfg.EngineAwayLimit = cmp.Or(cfg.EngineAwayLimit, DefaultEngineAway)
+	cfg.WatchInterval = cmp.Or(cfg.WatchInterval, watchInterval(cfg))
+	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
+	cfg.KeyRetention = cmp.Or(cfg.KeyRetention, DefaultKeyRetention)
 	if cfg.CallbacksRefused == nil {
 		cfg.CallbacksRefused = func() int64 { return 0 }
 	}

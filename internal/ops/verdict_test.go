@@ -289,10 +289,12 @@ func (w *world) mail(rt *rapid.T,
 
 // tell writes to operations, or dies before it can say so.
 func (w *world) tell(rt *rapid.T) {
-	d, ok, err := w.store.BeginDigest(w.Context(), restock.Operations, time.Nanosecond, time.Minute)
+	d, ok, err := w.store.BeginDigest(w.Context(), restock.DigestRequest{
+		Audience: restock.Operations, Channel: restock.ByMail, Gap: time.Nanosecond, Lease: time.Minute,
+	})
 	w.must(err)
 	if ok && rapid.Bool().Draw(rt, "sent") {
-		w.must(w.store.EndDigest(w.Context(), d.ID))
+		w.must(w.store.EndDigest(w.Context(), d.ID, restock.ByMail))
 	}
 }
 
@@ -411,7 +413,9 @@ func (w *world) wouldTell(l restock.DeadLetter) bool {
 	told := false
 	for {
 		w.clock.advance(time.Second)
-		d, ok, err := w.store.BeginDigest(w.Context(), restock.Operations, time.Nanosecond, time.Minute)
+		d, ok, err := w.store.BeginDigest(w.Context(), restock.DigestRequest{
+		Audience: restock.Operations, Channel: restock.ByMail, Gap: time.Nanosecond, Lease: time.Minute,
+	})
 		w.must(err)
 		if !ok {
 			return told
@@ -419,6 +423,6 @@ func (w *world) wouldTell(l restock.DeadLetter) bool {
 		for _, p := range d.Problems {
 			told = told || p.Kind == kind && p.ID == id
 		}
-		w.must(w.store.EndDigest(w.Context(), d.ID))
+		w.must(w.store.EndDigest(w.Context(), d.ID, restock.ByMail))
 	}
 }

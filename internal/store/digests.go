@@ -12,50 +12,80 @@ import (
 	"github.com/restock/restock"
 )
 
-// BeginDigest gives the mail that an audience must get now, and nobody else
-// sends it until mailing has passed: a digest whose mail was never confirmed,
-// or else a new one of all problems that were not told yet, at most one per
-// gap. It gives false when there is nothing to tell.
+// channel is how far one channel is with the digests.
+type channel struct {
+	done     string // when the channel took a digest
+	until    string // nobody else tells it before
+	by       string // the digest whose message tells it; NULL until it is tried
+	incident string // on an incident: the message that told of it
+	digests  string // selects the digests that one message tells
+}
+
+func channelOf(c restock.Channel) channel {
+	ch := channel{done: "sent_at", until: "mailing_until", by: "mailed_by", incident: "mailed_in"}
+	if c == restock.ByWebhook {
+		ch = channel{done: "hooked_at", until: "hooking_until", by: "hooked_by", incident: "hooked_in"}
+	}
+	ch.digests = `SELECT d.id FROM digests d WHERE d.` + ch.by + ` = ?`
+	return ch
+}
+
+// BeginDigest gives what an audience must be told now on a channel, and nobody
+// else tells it until the lease has passed: a digest that was tried and never
+// confirmed, or else all that this channel has not tried yet, with a new digest
+// of all problems that were not told yet, at most one per gap. It gives false
+// when there is nothing to tell.
 //
 // What is told is taken from the state of the tables, so a problem that
-// solved itself in the meantime is not told, and a thousand are one mail. What
-// waits for a person is told again when ToldAgainAfter has passed.
-func (s *Store) BeginDigest(ctx context.Context, audience restock.Audience, gap, mailing time.Duration) (restock.Digest, bool, error) {
+// solved itself in the meantime is not told, and a thousand are one message.
+// What waits for a person is told again when ToldAgainAfter has passed. Each
+// channel takes the digests in its own time; what waited while a channel was
+// away is one message, too.
+func (s *Store) BeginDigest(ctx context.Context, r restock.DigestRequest) (restock.Digest, bool, error) {
 	var d restock.Digest
-	pending, err := s.digestPending(ctx, audience)
+	ch := channelOf(r.Channel)
+	pending, err := s.digestPending(ctx, ch, r)
 	if err != nil || !pending {
 		return d, false, err
 	}
 	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		d, err = tx.unsentDigest(ctx, audience)
+		d, err = tx.triedDigest(ctx, ch, r)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			if d, err = tx.newDigest(ctx, audience, gap); err != nil || d.ID.IsZero() {
+			if d, err = tx.untriedDigest(ctx, ch, r); err != nil || d.ID.IsZero() {
 				return err
 			}
 		case err != nil || d.ID.IsZero():
 			return err
 		}
-		if err := tx.must(ctx, `UPDATE digests SET mailing_until = ? WHERE id = ?`, micros(tx.now.Add(mailing)), d.ID); err != nil {
+		if err := tx.must(ctx, `UPDATE digests SET `+ch.until+` = ? WHERE id = ?`, micros(tx.now.Add(r.Lease)), d.ID); err != nil {
 			return err
 		}
-		return tx.loadProblems(ctx, &d)
+		if err := tx.loadDigest(ctx, ch, r, &d); err != nil {
+			return err
+		}
+		return tx.markIncidents(ctx, ch, d)
 	})
 	return d, err == nil && !d.ID.IsZero(), err
 }
 
-// EndDigest records that the mail was sent.
-func (s *Store) EndDigest(ctx context.Context, id restock.DigestID) error {
+// EndDigest records that a channel took a digest, and all that its message told.
+func (s *Store) EndDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error {
+	ch := channelOf(c)
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, `UPDATE digests SET sent_at = ?, mailing_until = 0 WHERE id = ? AND sent_at IS NULL`, micros(tx.now), id)
+		_, err := tx.Exec(ctx, `UPDATE digests SET `+ch.done+` = ?, `+ch.until+` = 0 WHERE `+ch.by+` = ? AND `+ch.done+` IS NULL`, micros(tx.now), id)
 		return err
 	})
 }
 
-// FailDigest lets the next try come at once; the digest stays to be sent.
-func (s *Store) FailDigest(ctx context.Context, id restock.DigestID) error {
+// FailDigest lets the next try come at once; the digest stays to be told.
+func (s *Store) FailDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error {
+	ch := channelOf(c)
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, `UPDATE digests SET mailing_until = 0 WHERE id = ?`, id)
+		if err := tx.unmarkIncidents(ctx, ch, id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE digests SET `+ch.until+` = 0 WHERE id = ?`, id)
 		return err
 	})
 }
@@ -66,7 +96,9 @@ type problemSource struct {
 	daily bool // it waits for somebody to act, and is told again until then
 	table string
 	where string // the rows that are a problem now
-	read  string // id, SKU, summary and time of such rows
+	read  string // id, SKU, subject, summary and time of such rows
+	// byWebhook: it is not told by mail.
+	byWebhook bool
 }
 
 // untold are the rows of a source that have to be told at a time, by the
@@ -86,74 +118,95 @@ func (p problemSource) untoldArgs(now time.Time) []any {
 	return nil
 }
 
-// sourcesOf gives what an audience hears of. Orders that await approval go to
-// operations when the catalogue names no buyer.
-func (t *tx) sourcesOf(ctx context.Context, audience restock.Audience) ([]problemSource, string, error) {
+// sourcesOf gives what an audience hears of, on any of its channels. Orders
+// that await approval go to operations when the catalogue names no buyer.
+func (t *tx) sourcesOf(ctx context.Context, r restock.DigestRequest) ([]problemSource, string, error) {
 	buyer, err := t.setting(ctx, settingBuyerEmail)
 	if err != nil {
 		return nil, "", err
 	}
 	switch {
-	case audience == restock.Buyer && buyer != "":
+	case r.Audience == restock.Buyer && buyer != "":
 		return []problemSource{awaitingSource()}, buyer, nil
-	case audience == restock.Buyer:
+	case r.Audience == restock.Buyer:
 		return nil, "", nil
-	case buyer != "":
-		return problemSources(), "", nil
 	}
-	return append(problemSources(), awaitingSource()), "", nil
+	sources := append(incidentSources(), deadLetterSource())
+	if r.Webhook {
+		sources = append(sources, opsLetterSource())
+	}
+	sources = append(sources, problemSources()...)
+	if buyer == "" {
+		sources = append(sources, awaitingSource())
+	}
+	return sources, "", nil
 }
 
 // awaitingSource is what the buyer hears of.
 func awaitingSource() problemSource {
 	return problemSource{
-		restock.ProblemAwaiting, true, "replenishment_orders", `t.state = 'awaiting_approval'`,
-		`SELECT t.id, p.sku, t.quantity || ' × ' || p.name || ' for ' || (t.quantity * t.unit_cost) || ' ' || p.currency || ', because ' || t.reason,
+		kind: restock.ProblemAwaiting, daily: true, table: "replenishment_orders", where: `t.state = 'awaiting_approval'`,
+		read: `SELECT t.id, p.sku, '', t.quantity || ' × ' || p.name || ' for ' || (t.quantity * t.unit_cost) || ' ' || p.currency || ', because ' || t.reason,
 			t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 	}
 }
 
-// problemSources lists what operations hear of in any case. Dead letters of
-// the ops queue itself are left out: a mail about a mail that fails would
-// never end.
+// deadLetterSource are the dead letters that operations hear of, a line for each
+// queue and type. Those of the ops queue itself are left out: a mail about a mail
+// that fails would never end.
+func deadLetterSource() problemSource {
+	return letterSource(`t.state = 'dead' AND t.queue <> '` + restock.OpsQueue + `'`)
+}
+
+// opsLetterSource are the dead letters of the ops queue.
+func opsLetterSource() problemSource {
+	src := letterSource(`t.state = 'dead' AND t.queue = '` + restock.OpsQueue + `'`)
+	src.byWebhook = true
+	return src
+}
+
+func letterSource(where string) problemSource {
+	return problemSource{
+		kind: restock.ProblemDeadLetter, table: "queue_deliveries", where: where,
+		read: `SELECT t.message_id, m.subject, t.queue, t.queue || '-dlq: ' || m.type || ': ' || COALESCE(t.last_error, ''), t.dead_at
+			FROM queue_deliveries t JOIN queue_messages m ON m.id = t.message_id`,
+	}
+}
+
+// problemSources lists what else operations hear of in any case.
 func problemSources() []problemSource {
 	return []problemSource{
 		{
-			restock.ProblemDeadLetter, false, "queue_deliveries", `t.state = 'dead' AND t.queue <> 'ops-queue'`,
-			`SELECT t.message_id, m.subject, t.queue || '-dlq: ' || m.type || ': ' || COALESCE(t.last_error, ''), t.dead_at
-				FROM queue_deliveries t JOIN queue_messages m ON m.id = t.message_id`,
+			kind: restock.ProblemOrderHeld, daily: true, table: "replenishment_orders", where: `t.state = 'held'`,
+			read: `SELECT t.id, p.sku, '', t.held_reason, t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
-			restock.ProblemOrderHeld, true, "replenishment_orders", `t.state = 'held'`,
-			`SELECT t.id, p.sku, t.held_reason, t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
-		},
-		{
-			restock.ProblemOrderLate, false, "replenishment_orders", `t.state = 'closed_short' OR (
+			kind: restock.ProblemOrderLate, table: "replenishment_orders", where: `t.state = 'closed_short' OR (
 				t.state IN ('planned', 'sending', 'unknown', 'accepted', 'overdue', 'partly_received') AND EXISTS (
 				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state = 'overdue'))`,
-			`SELECT t.id, p.sku, t.received || ' of ' || t.quantity || ' came in time; attempts so far: ' || t.attempts, t.created_at
+			read: `SELECT t.id, p.sku, '', t.received || ' of ' || t.quantity || ' came in time; attempts so far: ' || t.attempts, t.created_at
 				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
 			// Daily, since the order may have been told as late before. A factory
 			// that bears one probe in minutes would let none of many orders be
 			// tried often.
-			restock.ProblemNotPlaced, true, "replenishment_orders", `t.state = 'planned' AND (EXISTS (
+			kind: restock.ProblemNotPlaced, daily: true, table: "replenishment_orders", where: `t.state = 'planned' AND (EXISTS (
 				SELECT 1 FROM factories f WHERE f.id = t.factory_id AND f.breaker_opened >= ` + strconv.Itoa(restock.TriesTold) + `) OR EXISTS (
 				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state IN ('not_sent', 'rejected')
 				AND (a.tries >= ` + strconv.Itoa(restock.TriesTold) + ` OR t.attempts >= ` + strconv.Itoa(restock.TriesTold) + `)))`,
-			`SELECT t.id, p.sku, 'it is tried again and again: ' || COALESCE((SELECT a.error FROM order_attempts a WHERE a.order_id = t.id
+			read: `SELECT t.id, p.sku, '', 'it is tried again and again: ' || COALESCE((SELECT a.error FROM order_attempts a WHERE a.order_id = t.id
 				ORDER BY a.number DESC LIMIT 1), 'its factory fails'), t.created_at
 				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
-			restock.ProblemReceiptHeld, true, "receipts", `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
-			`SELECT t.id, COALESCE(p.sku, ''), 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
+			kind: restock.ProblemReceiptHeld, daily: true, table: "receipts", where: `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
+			read: `SELECT t.id, COALESCE(p.sku, ''), '', 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
 				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,
 		},
 		{
-			restock.ProblemRefusals, false, "refusals", `t.buyers >= ` + strconv.Itoa(restock.RefusalsTold),
-			`SELECT t.product_id, p.sku, t.buyers || ' buyers of ' || t.units || ' pieces were turned away on ' || t.day
+			kind: restock.ProblemRefusals, table: "refusals", where: `t.buyers >= ` + strconv.Itoa(restock.RefusalsTold),
+			read: `SELECT t.product_id, p.sku, '', t.buyers || ' buyers of ' || t.units || ' pieces were turned away on ' || t.day
 				|| ' though something is left: never enough', COALESCE(t.first_at, 0)
 				FROM refusals t JOIN products p ON p.id = t.product_id`,
 		},
@@ -161,88 +214,142 @@ func problemSources() []problemSource {
 }
 
 // digestPending looks without taking the writer.
-func (s *Store) digestPending(ctx context.Context, audience restock.Audience) (bool, error) {
+func (s *Store) digestPending(ctx context.Context, ch channel, r restock.DigestRequest) (bool, error) {
 	var pending bool
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		sources, _, err := tx.sourcesOf(ctx, audience)
+		sources, _, err := tx.sourcesOf(ctx, r)
 		if err != nil {
 			return err
 		}
-		somewhere := append(make([]string, 0, 1+len(sources)), `EXISTS (SELECT 1 FROM digests WHERE sent_at IS NULL AND audience = ?)`)
-		args := []any{string(audience)}
+		somewhere := append(make([]string, 0, 2+len(sources)), `EXISTS (SELECT 1 FROM digests WHERE `+ch.done+` IS NULL AND audience = ?)`)
+		args := []any{string(r.Audience)}
 		for _, src := range sources {
 			somewhere = append(somewhere, `EXISTS (SELECT 1 FROM `+src.table+` t WHERE `+src.untold()+`)`)
 			args = append(args, src.untoldArgs(tx.now)...)
+		}
+		if r.Audience == restock.Operations {
+			somewhere = append(somewhere, `EXISTS (SELECT 1 FROM incidents t WHERE `+untoldRecovery+`)`)
 		}
 		return tx.one(ctx, `SELECT `+strings.Join(somewhere, ` OR `), args, &pending)
 	})
 	return pending, err
 }
 
-// unsentDigest is the oldest digest of an audience that nobody is sending. It
-// is zero when somebody is, and the error is sql.ErrNoRows when there is none
-// at all.
-func (t *tx) unsentDigest(ctx context.Context, audience restock.Audience) (restock.Digest, error) {
-	d := restock.Digest{Audience: audience}
-	var mailing time.Time
-	err := t.one(ctx, `SELECT id, created_at, mailing_until FROM digests WHERE sent_at IS NULL AND audience = ?
-		ORDER BY created_at LIMIT 1`, []any{string(audience)}, &d.ID, instant{&d.CreatedAt}, instant{&mailing})
-	if err == nil && mailing.After(t.now) {
+// triedDigest is the oldest digest that this channel tried and did not take. It
+// is zero while somebody tells it, and the error is sql.ErrNoRows when there is
+// none at all.
+func (t *tx) triedDigest(ctx context.Context, ch channel, r restock.DigestRequest) (restock.Digest, error) {
+	d := restock.Digest{Audience: r.Audience}
+	var until time.Time
+	err := t.one(ctx, `SELECT id, created_at, `+ch.until+` FROM digests WHERE `+ch.done+` IS NULL AND `+ch.by+` = id AND audience = ?
+		ORDER BY created_at, id LIMIT 1`, []any{string(r.Audience)}, &d.ID, instant{&d.CreatedAt}, instant{&until})
+	if err == nil && until.After(t.now) {
 		return restock.Digest{}, nil
 	}
 	return d, err
 }
 
-// newDigest puts all untold problems of an audience into a new digest, unless
-// its last one was made less than gap ago.
-func (t *tx) newDigest(ctx context.Context, audience restock.Audience, gap time.Duration) (restock.Digest, error) {
+// untriedDigest makes a new digest, if that is due, and joins all that this
+// channel has not tried yet into the first of them. It is zero when there is
+// none.
+func (t *tx) untriedDigest(ctx context.Context, ch channel, r restock.DigestRequest) (restock.Digest, error) {
+	if err := t.newDigest(ctx, r); err != nil {
+		return restock.Digest{}, err
+	}
+	d := restock.Digest{Audience: r.Audience}
+	err := t.one(ctx, `SELECT id, created_at FROM digests WHERE `+ch.done+` IS NULL AND `+ch.by+` IS NULL AND audience = ?
+		ORDER BY created_at, id LIMIT 1`, []any{string(r.Audience)}, &d.ID, instant{&d.CreatedAt})
+	if errors.Is(err, sql.ErrNoRows) {
+		return restock.Digest{}, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	_, err = t.Exec(ctx, `UPDATE digests SET `+ch.by+` = ? WHERE `+ch.done+` IS NULL AND `+ch.by+` IS NULL AND audience = ?`, d.ID, string(r.Audience))
+	return d, err
+}
+
+// newDigest puts all untold problems of an audience, and what is over, into a
+// new digest, unless its last one was made less than the gap ago.
+func (t *tx) newDigest(ctx context.Context, r restock.DigestRequest) error {
 	// One that was made in the future says that the clock was set back; waiting
 	// for it would tell nothing for as long.
 	var recent bool
 	if err := t.one(ctx, `SELECT EXISTS (SELECT 1 FROM digests WHERE audience = ? AND created_at > ? AND created_at <= ?)`,
-		[]any{string(audience), micros(t.now.Add(-gap)), micros(t.now.Add(clockSkewMax))}, &recent); err != nil || recent {
-		return restock.Digest{}, err
+		[]any{string(r.Audience), micros(t.now.Add(-r.Gap)), micros(t.now.Add(clockSkewMax))}, &recent); err != nil || recent {
+		return err
 	}
-	sources, _, err := t.sourcesOf(ctx, audience)
+	d := restock.Digest{ID: t.newID(), Audience: r.Audience, CreatedAt: t.now}
+	told, err := t.tellProblems(ctx, d, r)
 	if err != nil {
-		return restock.Digest{}, err
+		return err
 	}
-	d := restock.Digest{ID: t.newID(), Audience: audience, CreatedAt: t.now}
-	var told int64
-	for _, src := range sources {
-		n, err := t.Exec(ctx, `UPDATE `+src.table+` AS t SET told_in = ? WHERE `+src.untold(), append([]any{d.ID}, src.untoldArgs(t.now)...)...)
+	if r.Audience == restock.Operations {
+		n, err := t.tellRecoveries(ctx, d)
 		if err != nil {
-			return d, err
+			return err
 		}
 		told += n
 	}
 	if told == 0 {
-		return restock.Digest{}, nil
+		return nil
 	}
-	return d, t.must(ctx, `INSERT INTO digests (id, audience, created_at, mailing_until) VALUES (?, ?, ?, 0)`,
-		d.ID, string(audience), micros(t.now))
+	hooked := micros(t.now) // there is nobody who takes it
+	if r.Webhook && r.Audience == restock.Operations {
+		hooked = nil
+	}
+	return t.must(ctx, `INSERT INTO digests (id, audience, created_at, mailing_until, hooking_until, hooked_at) VALUES (?, ?, ?, 0, 0, ?)`,
+		d.ID, string(r.Audience), micros(t.now), hooked)
 }
 
-// loadProblems reads what is still a problem of those that the digest tells.
+func (t *tx) tellProblems(ctx context.Context, d restock.Digest, r restock.DigestRequest) (int64, error) {
+	sources, _, err := t.sourcesOf(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	var told int64
+	for _, src := range sources {
+		n, err := t.Exec(ctx, `UPDATE `+src.table+` AS t SET told_in = ? WHERE `+src.untold(), append([]any{d.ID}, src.untoldArgs(t.now)...)...)
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 && src.kind == restock.ProblemDeadLetter && !src.byWebhook {
+			if err := t.tellDeadLetters(ctx, d); err != nil {
+				return 0, err
+			}
+		}
+		told += n
+	}
+	return told, nil
+}
+
+// loadDigest reads what is still a problem, or over, of what a message tells.
 // A digest for a buyer who is named no longer tells nothing: operations hear of
 // it from then on.
-func (t *tx) loadProblems(ctx context.Context, d *restock.Digest) error {
+func (t *tx) loadDigest(ctx context.Context, ch channel, r restock.DigestRequest, d *restock.Digest) error {
 	d.Problems, d.Total = nil, 0
-	sources, to, err := t.sourcesOf(ctx, d.Audience)
+	sources, to, err := t.sourcesOf(ctx, r)
 	if err != nil {
 		return err
 	}
 	d.To = to
 	for _, src := range sources {
-		if err := t.loadProblemsOf(ctx, src, d); err != nil {
+		if src.byWebhook && r.Channel != restock.ByWebhook {
+			continue
+		}
+		load := t.loadProblems
+		if src.kind == restock.ProblemDeadLetter {
+			load = t.loadLetters
+		}
+		if err := load(ctx, src, ch, d); err != nil {
 			return fmt.Errorf("read problems of %s: %w", src.table, err)
 		}
 	}
-	return nil
+	return t.loadRecoveries(ctx, ch, d)
 }
 
-func (t *tx) loadProblemsOf(ctx context.Context, src problemSource, d *restock.Digest) error {
-	where := ` WHERE t.told_in = ? AND (` + src.where + `)`
+func (t *tx) loadProblems(ctx context.Context, src problemSource, ch channel, d *restock.Digest) error {
+	where := ` WHERE t.told_in IN (` + ch.digests + `) AND (` + src.where + `)`
 	var n int64
 	if err := t.one(ctx, `SELECT COUNT(*) FROM `+src.table+` t`+where, []any{d.ID}, &n); err != nil {
 		return err
@@ -255,9 +362,47 @@ func (t *tx) loadProblemsOf(ctx context.Context, src problemSource, d *restock.D
 }
 
 func scanProblem(rows *sql.Rows, kind restock.ProblemKind) (restock.Problem, error) {
-	p := restock.Problem{Kind: kind}
+	p := restock.Problem{Kind: kind, Count: 1}
 	var id restock.ID[restock.Problem]
-	err := rows.Scan(&id, &p.SKU, &p.Summary, instant{&p.Since})
+	err := rows.Scan(&id, &p.SKU, &p.Subject, &p.Summary, instant{&p.Since})
 	p.ID = id.String()
 	return p, err
+}
+
+// letters are dead letters of one queue and type.
+type letters struct {
+	queue, typ string
+	count      int64
+	oldest     time.Time
+}
+
+// loadLetters reads dead letters, a problem for each queue and type, the most
+// first, which shows the latest of them.
+func (t *tx) loadLetters(ctx context.Context, src problemSource, ch channel, d *restock.Digest) error {
+	where := ` WHERE t.told_in IN (` + ch.digests + `) AND (` + src.where + `)`
+	groups, err := collect(ctx, t, `SELECT t.queue, m.type, COUNT(*), MIN(t.dead_at) FROM queue_deliveries t JOIN queue_messages m ON m.id = t.message_id`+
+		where+` GROUP BY t.queue, m.type ORDER BY COUNT(*) DESC, t.queue, m.type`, []any{d.ID}, func(rows *sql.Rows) (letters, error) {
+		var l letters
+		err := rows.Scan(&l.queue, &l.typ, &l.count, instant{&l.oldest})
+		return l, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range groups {
+		d.Total += l.count
+		if len(d.Problems) == restock.DigestProblemsMax {
+			continue
+		}
+		latest, err := collect(ctx, t, src.read+where+` AND t.queue = ? AND m.type = ? ORDER BY t.dead_at DESC, t.message_id DESC LIMIT 1`,
+			[]any{d.ID, l.queue, l.typ}, func(rows *sql.Rows) (restock.Problem, error) { return scanProblem(rows, src.kind) })
+		if err != nil {
+			return err
+		}
+		for _, p := range latest {
+			p.Type, p.Count, p.Since = l.typ, l.count, l.oldest
+			d.Problems = append(d.Problems, p)
+		}
+	}
+	return nil
 }

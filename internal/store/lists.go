@@ -319,10 +319,14 @@ func (s *Store) Status(ctx context.Context) (restock.Status, error) {
 			return err
 		}
 		if err := tx.one(ctx, `SELECT (SELECT COUNT(*) FROM receipts WHERE state = 'held' OR (state = 'applied' AND held > 0)),
-			(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL)`, nil, &st.ReceiptsHeld, &st.DigestsWaiting); err != nil {
+			(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL), (SELECT COUNT(*) FROM digests WHERE hooked_at IS NULL)`, nil,
+			&st.ReceiptsHeld, &st.DigestsWaiting, &st.WebhooksWaiting); err != nil {
 			return err
 		}
 		var err error
+		if st.Incidents, err = tx.openIncidents(ctx); err != nil {
+			return err
+		}
 		if st.Orders, err = tx.counts(ctx, `SELECT state, COUNT(*) FROM replenishment_orders
 			WHERE state NOT IN ('received', 'closed_short') GROUP BY state`); err != nil {
 			return err

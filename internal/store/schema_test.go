@@ -68,6 +68,36 @@ func TestOldSchemaIsBroughtUpToDateAndSellsOn(t *testing.T) {
 	}
 }
 
+// TestMailsOfTheOldSchemaGoOnAndAWebhookHearsNothingOfThem opens the file in
+// which one mail was sent and one is on its way.
+func TestMailsOfTheOldSchemaGoOnAndAWebhookHearsNothingOfThem(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "old.db")
+	copyFile(t, "testdata/schema-4.db", path)
+	at := storyTime().Add(time.Minute)
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Config{Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeOpen(t, s) })
+	hook := byMail()
+	hook.Channel, hook.Webhook = restock.ByWebhook, true
+	if d, told, err := s.BeginDigest(t.Context(), hook); told || err != nil {
+		t.Errorf("the webhook is told %+v, %v", d, err)
+	}
+	d, told, err := s.BeginDigest(t.Context(), byMail())
+	const onItsWay = "01a21329-bac7-7ea7-88b7-106bdbd01c10"
+	if err != nil || !told || d.ID.String() != onItsWay || d.Total != 1 || d.Problems[0].Kind != restock.ProblemReceiptHeld {
+		t.Errorf("the mail is %+v, %t, %v; want that of the stray report again, %s", d, told, err, onItsWay)
+	}
+	if err := s.EndDigest(t.Context(), d.ID, restock.ByMail); err != nil {
+		t.Error(err)
+	}
+	if d, told, err := s.BeginDigest(t.Context(), byMail()); told || err != nil {
+		t.Errorf("after it comes %+v, %v", d, err)
+	}
+}
+
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	content, err := os.ReadFile(from)
@@ -173,13 +203,17 @@ func tellStory(t *testing.T, path string) {
 	must(err)
 	must(s.EndStop(ctx, hold.ID))
 	report(t, s, a.OrderID, 4, "four of ten")
-	told, _, err := s.BeginDigest(ctx, restock.Operations, 0, time.Minute)
+	told, _, err := s.BeginDigest(ctx, byMail())
 	must(err)
-	must(s.EndDigest(ctx, told.ID))
+	must(s.EndDigest(ctx, told.ID, restock.ByMail))
 	stray(t, s)
-	_, _, err = s.BeginDigest(ctx, restock.Operations, 0, time.Minute)
+	_, _, err = s.BeginDigest(ctx, byMail())
 	must(err)
 	must(s.Close())
+}
+
+func byMail() restock.DigestRequest {
+	return restock.DigestRequest{Audience: restock.Operations, Channel: restock.ByMail, Lease: time.Minute}
 }
 
 // stray is a report about an order that nobody knows; it is held.

@@ -52,6 +52,11 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		// eml KIND N: the same for the .eml files in $RESTOCK_DATA/mail.
 		"eml": act((*stage).eml),
 
+		// hook open: receive webhooks. Sets $HOOK, and writes the file hook-secret.
+		// hook down|up: whether it takes them. hook tried N: wait until one was tried
+		// N times. hook N: wait for the Nth that was taken; stdout has it.
+		"hook": act((*stage).hookCommand),
+
 		// http [-H 'NAME: VALUE']… [-n TIMES] METHOD URL [BODY|@FILE]: stdout is the
 		// answer's body. TIMES clients do it at once, and all get the same status.
 		"http": act((*stage).http),
@@ -94,6 +99,7 @@ type stage struct {
 	started   int
 	maker     *maker
 	post      *post
+	hook      *hook
 	begun     *begun
 	last      answer
 	callbacks []string
@@ -136,6 +142,9 @@ func (s *stage) clear() error {
 	}
 	if s.maker != nil {
 		s.maker.server.Close()
+	}
+	if s.hook != nil {
+		s.hook.server.Close()
 	}
 	if s.post != nil {
 		errs = append(errs, s.post.close())

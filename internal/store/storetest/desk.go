@@ -142,7 +142,7 @@ func verdictHeld(t *testing.T, h harness) {
 	s.wantVerdict(id, restock.NeedNeeded, "the order is held, and nobody was told")
 	d := s.digest(true)
 	s.wantVerdict(id, restock.NeedNeeded, "not confirmed")
-	s.must(s.EndDigest(s.ctx(), d.ID))
+	s.must(s.EndDigest(s.ctx(), d.ID, restock.ByMail))
 	s.wantVerdict(id, restock.NeedStale, "was sent at 2026-03-01T")
 	s.clock.advance(restock.ToldAgainAfter)
 	s.wantVerdict(id, restock.NeedNeeded, "told again")

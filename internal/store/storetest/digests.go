@@ -34,21 +34,32 @@ func digestChecks() []check {
 	}
 }
 
-func (s *shop) digest(want bool) restock.Digest {
+// toldBy asks for what operations are told on a channel. While there is no
+// webhook, nothing is kept for it.
+func toldBy(c restock.Channel, webhook bool) restock.DigestRequest {
+	return restock.DigestRequest{Audience: restock.Operations, Channel: c, Webhook: webhook, Gap: gap, Lease: mailing}
+}
+
+func (s *shop) begin(r restock.DigestRequest, want bool) restock.Digest {
 	s.t.Helper()
-	d, ok, err := s.BeginDigest(s.ctx(), restock.Operations, gap, mailing)
+	d, ok, err := s.BeginDigest(s.ctx(), r)
 	s.must(err)
 	if ok != want {
-		s.t.Fatalf("a mail to operations: %t, want %t: %+v", ok, want, d)
+		s.t.Fatalf("the %s to %s: %t, want %t: %+v", r.Channel, r.Audience, ok, want, d)
 	}
 	return d
+}
+
+func (s *shop) digest(want bool) restock.Digest {
+	s.t.Helper()
+	return s.begin(toldBy(restock.ByMail, false), want)
 }
 
 func (s *shop) told(want bool) restock.Digest {
 	s.t.Helper()
 	d := s.digest(want)
 	if want {
-		s.must(s.EndDigest(s.ctx(), d.ID))
+		s.must(s.EndDigest(s.ctx(), d.ID, restock.ByMail))
 	}
 	return d
 }
@@ -95,11 +106,11 @@ func digestRepeat(t *testing.T, h harness) {
 	if diff := cmp.Diff(first, repeat); diff != "" {
 		t.Errorf("after a crash (-first +repeat):\n%s", diff)
 	}
-	s.must(s.FailDigest(s.ctx(), first.ID))
+	s.must(s.FailDigest(s.ctx(), first.ID, restock.ByMail))
 	if again := s.digest(true); again.ID != first.ID {
 		t.Error("after a failed mail another one begins")
 	}
-	s.must(s.EndDigest(s.ctx(), first.ID))
+	s.must(s.EndDigest(s.ctx(), first.ID, restock.ByMail))
 	s.clock.advance(gap)
 	if next := s.told(true); next.ID == first.ID || next.Total != 1 {
 		t.Errorf("next %+v, want another mail of one problem", next)
@@ -252,7 +263,7 @@ func digestOneSender(t *testing.T, h harness) {
 	var mu sync.Mutex
 	begun := 0
 	atOnce(20, func(int) {
-		_, ok, err := s.BeginDigest(s.ctx(), restock.Operations, gap, mailing)
+		_, ok, err := s.BeginDigest(s.ctx(), toldBy(restock.ByMail, false))
 		if err != nil {
 			t.Error(err)
 		}
@@ -278,13 +289,11 @@ func digestNothing(t *testing.T, h harness) {
 // toldBuyer is told for the buyer.
 func (s *shop) toldBuyer(want bool) restock.Digest {
 	s.t.Helper()
-	d, ok, err := s.BeginDigest(s.ctx(), restock.Buyer, gap, mailing)
-	s.must(err)
-	if ok != want {
-		s.t.Fatalf("a mail to the buyer: %t, want %t: %+v", ok, want, d)
-	}
+	r := toldBy(restock.ByMail, true) // which is for operations
+	r.Audience = restock.Buyer
+	d := s.begin(r, want)
 	if want {
-		s.must(s.EndDigest(s.ctx(), d.ID))
+		s.must(s.EndDigest(s.ctx(), d.ID, restock.ByMail))
 	}
 	return d
 }

@@ -67,6 +67,8 @@ func Run(t *testing.T, open Open, raw Raw) {
 		{"Digest", digestChecks()},
 		{"Engine", engineChecks()},
 		{"Desk", deskChecks()},
+		{"Channel", channelChecks()},
+		{"Incident", incidentChecks()},
 		{"Catalog", catalogChecks()},
 		{"List", listChecks()},
 		{"Verify", verifyChecks()},
