@@ -86,7 +86,7 @@ func nothing(tb testing.TB, d driver.Driver, queue string, wait time.Duration) {
 // client is somebody else on the same server.
 func client(tb testing.TB, url string) natsjs.JetStream {
 	tb.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -484,6 +484,15 @@ func TestWhatTheServerGaveUpShows(t *testing.T) {
 	nothing(t, e, stockQueue, 500*time.Millisecond)
 	if d := depthsOf(t, e)[0]; d.Waiting+d.InFlight != 1 || d.OldestAt.IsZero() {
 		t.Errorf("depth %+v, want the message and its age", d)
+	}
+
+	// As the handbook says: a new consumer hands it out again.
+	if err := client(t, server.URL()).DeleteConsumer(t.Context(), "restock", stockQueue); err != nil {
+		t.Fatal(err)
+	}
+	provision(t, e, true)
+	if d := receive(t, e, stockQueue); d.ID != message(1, stockLow).ID {
+		t.Errorf("received %s, want the message that was given up", d.ID)
 	}
 }
 

@@ -2,6 +2,8 @@ package jetstream_test
 
 import (
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,3 +70,23 @@ func TestConformance(t *testing.T) {
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// TestConformanceOnACluster: with replicas, deliveries and answers take another
+// way through the servers.
+func TestConformanceOnACluster(t *testing.T) {
+	if os.Getenv("RESTOCK_TEST_FULL") == "" {
+		t.Skip("it takes long; RESTOCK_TEST_FULL=1 runs it")
+	}
+	t.Parallel()
+	cluster := queuetest.StartNATSCluster(t)
+	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+		t.Helper()
+		stream := "check-" + strings.ToLower(t.Name()[strings.LastIndex(t.Name(), "/")+1:])
+		e := open(t, cluster.URL()+"?replicas=3&stream="+stream, single(), jetstream.Config{})
+		until(t, "the queues are made", func() bool {
+			_, err := e.Provision(t.Context(), true)
+			return err == nil
+		})
+		return queuetest.OnBroker(t, e, stockQueue, visibility)
+	})
+}

@@ -28,14 +28,14 @@
 // answer to an older receive too, so this process keeps the leases
 // (driver.Leases) and sends no answer that is late.
 //
-// The server never gives a message up (MaxDeliver is unlimited): a message of
-// which nobody hears again would stay in the stream unseen, and servers before
-// 2.12.5 lose it when they have replicas (nats-server issue 7817). Who gives up
-// is the consumer, and behind it this engine: a message that was received
+// The server never gives a message up (MaxDeliver is unlimited): the message
+// would stay in the stream and be handed out to nobody, and with replicas there
+// were servers that lost it (nats-server issue 7817). Who gives up is the
+// consumer, and behind it this engine: a message that was received
 // receivesBackstop times more than Config.ReceivesMax is moved to its dead
-// letters instead of being handed out. For the same reason no BackOff is set:
-// it would replace the time that a lease counts on, and the delay between two
-// tries comes with each Retry.
+// letters instead of being handed out. No BackOff is set either: it would
+// replace the ack wait that a lease counts on, and the delay between two tries
+// comes with each Retry.
 //
 // # Ordering
 //

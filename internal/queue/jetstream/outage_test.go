@@ -154,10 +154,12 @@ func TestACrashInTheMiddleLeavesTwoNeverNone(t *testing.T) {
 		on   string // where the copy is
 	}{
 		"Later": {func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error { return e.Later(ctx, d, 0) }, stockQueue},
-		"Dead": {func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error {
-			return e.Dead(ctx, d, "because")
+		"Dead": {
+			func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error {
+				return e.Dead(ctx, d, "because")
+			},
+			stockQueue + driver.DeadLetterSuffix,
 		},
-			stockQueue + driver.DeadLetterSuffix},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,4 +290,9 @@ func TestACloseEndsWhatWaits(t *testing.T) {
 	if err := e.Publish(t.Context(), []driver.Outgoing{topic(message(1, stockLow))})[0]; err == nil {
 		t.Error("a closed engine publishes")
 	}
+}
+
+func contextWithin(tb testing.TB, limit time.Duration) (context.Context, context.CancelFunc) {
+	tb.Helper()
+	return context.WithTimeout(tb.Context(), limit)
 }

@@ -3,9 +3,13 @@ package queuetest
 import (
 	_ "embed"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -16,21 +20,28 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
+// startPatience bounds the start of a server; a cluster elects its leaders first.
+const startPatience = time.Minute
+
 // NATSNodeConfig configures one server of a cluster of three, as
 // docs/queue-nats.md shows it to operators. StartNATSCluster really uses it.
 //
 //go:embed nats-node.conf
 var NATSNodeConfig string
 
-// NATS is a NATS server with JetStream in this process, on a real port and with
-// real files.
+// NATS is a NATS server with JetStream on a real port and with real files: in
+// this process, or, to be killed, in one of its own.
 type NATS struct {
-	tb     testing.TB
-	config string // the file
-	addr   string
+	tb      testing.TB
+	config  string // the file
+	addr    string
+	monitor string // where it tells its health; "" for a single server
+	apart   bool   // in a process of its own
 
 	mu      sync.Mutex
-	running *server.Server // nil while it is stopped
+	running *server.Server // nil while it is stopped, or apart
+	process *exec.Cmd      // nil while it is stopped, or in this one
+	leash   io.Closer      // the process ends when this is closed, and so with ours
 }
 
 // StartNATS starts one server.
@@ -44,7 +55,13 @@ func StartNATS(tb testing.TB) *NATS {
 // address. It has JetStream if the configuration says so.
 func StartNATSWith(tb testing.TB, config string) *NATS {
 	tb.Helper()
-	addr := freeAddr(tb, ownIP(0))
+	return StartNATSAt(tb, NATSAddr(tb), config)
+}
+
+// StartNATSAt is StartNATSWith for a configuration that depends on the address,
+// as certificates do.
+func StartNATSAt(tb testing.TB, addr, config string) *NATS {
+	tb.Helper()
 	n := newNATS(tb, addr, fmt.Sprintf("listen: %q\n%s", addr, config))
 	n.Start()
 	return n
@@ -58,30 +75,53 @@ type NATSCluster struct {
 // StartNATSCluster starts three servers with NATSNodeConfig.
 func StartNATSCluster(tb testing.TB) *NATSCluster {
 	tb.Helper()
+	return startNATSCluster(tb, false)
+}
+
+// StartNATSProcesses starts a cluster whose servers can be killed. TestMain of
+// the package has to call NATSMain first.
+func StartNATSProcesses(tb testing.TB) *NATSCluster {
+	tb.Helper()
+	return startNATSCluster(tb, true)
+}
+
+func startNATSCluster(tb testing.TB, apart bool) *NATSCluster {
+	tb.Helper()
 	dir := tb.TempDir()
 	var cluster NATSCluster
-	clients, routes := make([]string, len(cluster.Nodes)), make([]string, len(cluster.Nodes))
-	base := ownIP(len(cluster.Nodes))
-	for i := range cluster.Nodes {
-		clients[i], routes[i] = freeAddr(tb, next(base, i)), freeAddr(tb, next(base, i))
-	}
+	clients, routes, monitors := cluster.addrs(tb), cluster.addrs(tb), cluster.addrs(tb)
 	for i := range cluster.Nodes {
 		config := strings.NewReplacer(
 			"server_name: nats-1", fmt.Sprintf("server_name: nats-%d", i+1),
 			"0.0.0.0:4222", clients[i],
 			"0.0.0.0:6222", routes[i],
+			"0.0.0.0:8222", monitors[i],
 			"/var/lib/nats", filepath.Join(dir, fmt.Sprint(i+1)),
 			"nats-1:6222", routes[0],
 			"nats-2:6222", routes[1],
 			"nats-3:6222", routes[2],
 		).Replace(NATSNodeConfig)
-		cluster.Nodes[i] = newNATS(tb, clients[i], config)
+		n := newNATS(tb, clients[i], config)
+		n.monitor, n.apart = monitors[i], apart
+		cluster.Nodes[i] = n
 	}
 	for _, n := range cluster.Nodes {
 		n.start()
 	}
-	cluster.AwaitLeader()
+	for _, n := range cluster.Nodes {
+		n.AwaitCurrent()
+	}
 	return &cluster
+}
+
+// addrs gives an address for each server.
+func (c *NATSCluster) addrs(tb testing.TB) []string {
+	tb.Helper()
+	addrs := make([]string, len(c.Nodes))
+	for i := range addrs {
+		addrs[i] = NATSAddr(tb)
+	}
+	return addrs
 }
 
 // URL names all servers.
@@ -91,20 +131,6 @@ func (c *NATSCluster) URL() string {
 		addrs[i] = n.addr
 	}
 	return "nats://" + strings.Join(addrs, ",")
-}
-
-// AwaitLeader waits until the servers that run have JetStream together.
-func (c *NATSCluster) AwaitLeader() {
-	n := c.Nodes[0]
-	n.tb.Helper()
-	n.await("the cluster has a leader", func() bool {
-		for _, node := range c.Nodes {
-			if s := node.server(); s != nil && s.JetStreamIsLeader() {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // URL is where clients connect.
@@ -119,6 +145,27 @@ func (n *NATS) Stop() {
 		n.running.WaitForShutdown()
 		n.running = nil
 	}
+	n.end(os.Interrupt)
+}
+
+// Kill ends a server in a process of its own as a crash does.
+func (n *NATS) Kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.end(os.Kill)
+}
+
+// end ends the server's own process, if it has one.
+func (n *NATS) end(signal os.Signal) {
+	if n.process == nil {
+		return
+	}
+	if err := n.process.Process.Signal(signal); err != nil {
+		n.tb.Error(err)
+	}
+	_ = n.process.Wait() // it says that it was killed
+	_ = n.leash.Close()
+	n.process = nil
 }
 
 // Start starts a server that was stopped, with what it had stored, and waits
@@ -127,22 +174,29 @@ func (n *NATS) Start() {
 	n.tb.Helper()
 	n.start()
 	n.await("the server takes connections", func() bool {
-		s := n.server()
-		return s.ReadyForConnections(time.Millisecond) && (s.JetStreamConfig() == nil || s.JetStreamEnabled())
+		conn, err := net.DialTimeout("tcp", n.addr, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.running == nil || n.running.JetStreamConfig() == nil || n.running.JetStreamEnabled()
 	})
 }
 
-// IsCurrent says whether the server has caught up with its cluster, as a server
-// must have before the next one may be stopped.
-func (n *NATS) IsCurrent() bool {
-	s := n.server()
-	return s != nil && s.JetStreamIsCurrent() && s.Healthz(nil).Status == "ok"
-}
-
-// AwaitCurrent waits until the server has caught up with its cluster.
+// AwaitCurrent waits until the server of a cluster says that it has caught up,
+// as it must have before the next one may be stopped.
 func (n *NATS) AwaitCurrent() {
 	n.tb.Helper()
-	n.await("the server has caught up with its cluster", n.IsCurrent)
+	n.await("the server has caught up with its cluster", func() bool {
+		answer, err := (&http.Client{Timeout: time.Second}).Get("http://" + n.monitor + "/healthz")
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
 }
 
 func newNATS(tb testing.TB, addr, config string) *NATS {
@@ -159,58 +213,95 @@ func (n *NATS) start() {
 	n.tb.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.running != nil {
+	if n.running != nil || n.process != nil {
 		n.tb.Fatal("the NATS server runs already")
 	}
-	options, err := server.ProcessConfigFile(n.config)
-	if err != nil {
-		n.tb.Fatal(err)
+	if n.apart {
+		n.startApart()
+		return
 	}
-	options.NoSigs, options.NoLog = true, true
-	if n.running, err = server.NewServer(options); err != nil {
+	var err error
+	if n.running, err = newServer(n.config); err != nil {
 		n.tb.Fatal(err)
 	}
 	n.running.Start()
 }
 
-func (n *NATS) server() *server.Server {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.running
+func newServer(config string) (*server.Server, error) {
+	options, err := server.ProcessConfigFile(config)
+	if err != nil {
+		return nil, err
+	}
+	options.NoSigs, options.NoLog = true, true
+	return server.NewServer(options)
+}
+
+// natsConfigVariable tells a process of the test's own program to be a server.
+const natsConfigVariable = "RESTOCK_TEST_NATS_CONFIG"
+
+func (n *NATS) startApart() {
+	n.tb.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	process := exec.Command(program)
+	process.Env = append(os.Environ(), natsConfigVariable+"="+n.config)
+	process.Stderr = os.Stderr
+	if n.leash, err = process.StdinPipe(); err != nil {
+		n.tb.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		n.tb.Fatal(err)
+	}
+	n.process = process
+}
+
+// NATSMain is the main of a server that has a process of its own. In any other
+// process it does nothing.
+func NATSMain() {
+	config := os.Getenv(natsConfigVariable)
+	if config == "" {
+		return
+	}
+	s, err := newServer(config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "NATS server:", err)
+		os.Exit(1)
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
+		os.Exit(0)
+	}()
+	s.Start()
+	<-interrupted
+	s.Shutdown()
+	s.WaitForShutdown()
+	os.Exit(0)
 }
 
 func (n *NATS) await(what string, met func() bool) {
 	n.tb.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(startPatience)
 	for !met() {
 		if time.Now().After(deadline) {
-			n.tb.Fatalf("still waiting until %s after %s", what, patience)
+			n.tb.Fatalf("still waiting until %s after %s", what, startPatience)
 		}
 		time.Sleep(10 * time.Millisecond) // nothing signals it
 	}
 }
 
-// ownIP gives a loopback address that hardly anybody else uses, with room for n
-// more behind it: a server that is started again needs the port that it had, and
-// on 127.0.0.1 any connection may have taken it meanwhile.
-func ownIP(n int) net.IP {
-	if runtime.GOOS != "linux" {
-		return net.IPv4(127, 0, 0, 1)
-	}
-	return net.IPv4(127, byte(1+rand.IntN(250)), byte(1+rand.IntN(250)), byte(1+rand.IntN(250-n)))
-}
-
-// next gives the i-th address behind ip.
-func next(ip net.IP, i int) net.IP {
-	if runtime.GOOS != "linux" {
-		return ip
-	}
-	v4 := ip.To4()
-	return net.IPv4(v4[0], v4[1], v4[2], v4[3]+byte(i))
-}
-
-func freeAddr(tb testing.TB, ip net.IP) string {
+// NATSAddr gives an address for StartNATSAt: a loopback address that hardly
+// anybody else uses. A server that is started again needs the port that it had,
+// and on 127.0.0.1 any connection may have taken it meanwhile.
+func NATSAddr(tb testing.TB) string {
 	tb.Helper()
+	ip := net.IPv4(127, 0, 0, 1)
+	if runtime.GOOS == "linux" { // where all of 127.0.0.0/8 is there
+		ip = net.IPv4(127, byte(1+rand.IntN(250)), byte(1+rand.IntN(250)), byte(1+rand.IntN(250)))
+	}
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
 	if err != nil {
 		tb.Fatal(err)
