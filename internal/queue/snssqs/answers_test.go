@@ -1,0 +1,67 @@
+package snssqs_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// answers is an SQS that gives the answers that a real one gives rarely. It is
+// told between calls, not beside them.
+type answers struct {
+	batch      string // the answer to a SendMessageBatch; "" takes all
+	refuseBody string // a batch with this body in it is refused as a whole
+	fail       string // CODE:MESSAGE of every call but a receive; "" is none
+	receives   int
+}
+
+func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	action := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSQS.")
+	switch {
+	case action == "GetQueueUrl":
+		fmt.Fprint(w, `{"QueueUrl":"http://sqs.test/1/queue"}`)
+	case action == "ReceiveMessage":
+		a.receives++
+		fmt.Fprintf(w, `{"Messages":[{"MessageId":"m","ReceiptHandle":"handle %d","Body":"b"}]}`, a.receives)
+	case a.fail != "":
+		code, message, _ := strings.Cut(a.fail, ":")
+		refuse(w, code, message)
+	case action == "SendMessageBatch":
+		a.sendBatch(w, r)
+	default:
+		fmt.Fprint(w, `{}`)
+	}
+}
+
+func (a *answers) sendBatch(w http.ResponseWriter, r *http.Request) {
+	var sent struct {
+		Entries []struct {
+			ID   string `json:"Id"`
+			Body string `json:"MessageBody"`
+		} `json:"Entries"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if a.batch != "" {
+		fmt.Fprint(w, a.batch)
+		return
+	}
+	var taken []string
+	for _, entry := range sent.Entries {
+		if a.refuseBody != "" && entry.Body == a.refuseBody {
+			refuse(w, "InvalidMessageContents", "characters that are not allowed")
+			return
+		}
+		taken = append(taken, fmt.Sprintf(`{"Id":%q,"MessageId":"m"}`, entry.ID))
+	}
+	fmt.Fprintf(w, `{"Successful":[%s]}`, strings.Join(taken, ","))
+}
+
+func refuse(w http.ResponseWriter, code, message string) {
+	w.WriteHeader(http.StatusBadRequest)
+	fmt.Fprintf(w, `{"__type":"com.amazonaws.sqs#%s","message":%q}`, code, message)
+}
