@@ -14,6 +14,8 @@ import (
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/queue/jetstream"
+	"github.com/restock/restock/internal/queue/snssqs"
 )
 
 // engineCheckTimeout bounds the look at a broker when a process starts.
@@ -72,7 +74,17 @@ func engineName(raw string) string {
 type opener func(ctx context.Context, raw string, log *slog.Logger) (driver.Broker, error)
 
 // openers connect to the brokers, by the scheme of their URLs.
-func openers() map[string]opener { return map[string]opener{} }
+func openers() map[string]opener {
+	return map[string]opener{"aws": openSNSSQS, "nats": openJetStream, "tls": openJetStream}
+}
+
+func openSNSSQS(ctx context.Context, raw string, log *slog.Logger) (driver.Broker, error) {
+	return snssqs.Open(ctx, raw, routes(), snssqs.Config{Logger: log})
+}
+
+func openJetStream(ctx context.Context, raw string, log *slog.Logger) (driver.Broker, error) {
+	return jetstream.Open(ctx, raw, routes(), jetstream.Config{Logger: log})
+}
 
 func openBroker(ctx context.Context, raw string, log *slog.Logger) (driver.Broker, error) {
 	scheme, _, _ := strings.Cut(raw, ":")

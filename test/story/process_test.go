@@ -15,9 +15,11 @@ import (
 
 // The limits of every wait.
 const (
-	startTimeout   = 30 * time.Second // a binary with the race detector on a busy machine
-	stopTimeout    = 30 * time.Second
-	waitTimeout    = 30 * time.Second // for what the program does by itself
+	startTimeout = 30 * time.Second // a binary with the race detector on a busy machine
+	stopTimeout  = 30 * time.Second
+	// waitTimeout is for what the program does by itself. A broker may give a message
+	// to a connection that is gone: then it comes after its visibility.
+	waitTimeout    = 90 * time.Second
 	requestTimeout = 20 * time.Second
 	pollInterval   = 10 * time.Millisecond
 )

@@ -223,7 +223,11 @@ func (*stage) noserve(ts *testscript.TestScript, args []string) error {
 
 // environment is the story's own, without what configures the tests.
 func environment(ts *testscript.TestScript) []string {
-	return append(userEnvironment(), "RESTOCK_DATA="+ts.Getenv("RESTOCK_DATA"), "TZ=UTC")
+	env := userEnvironment()
+	if s, ok := ts.Value(stageKey{}).(*stage); ok && s.setting.engine != nil {
+		env = append(env, s.setting.engine.environment...)
+	}
+	return append(env, "RESTOCK_DATA="+ts.Getenv("RESTOCK_DATA"), "TZ=UTC")
 }
 
 func (s *stage) factory(ts *testscript.TestScript, args []string) error {
