@@ -228,6 +228,26 @@ func TestWhatWaitedForABrokerMovesToTheQueuesOfTheDatabase(t *testing.T) {
 	}
 }
 
+// TestWhatWentToABrokerCanComeBack: a message that was handed over is done here,
+// and yet nobody has handled it.
+func TestWhatWentToABrokerCanComeBack(t *testing.T) {
+	t.Parallel()
+	o, b := newOutbox(t), newBroker(1)
+	m := driver.Message{ID: driver.ID{0: 1}, Type: stockLow, Time: time.Now(), Body: []byte(`{}`)}
+	if err := o.db.Publish(t.Context(), o.Queue, stockQueue, m); err != nil {
+		t.Fatal(err)
+	}
+	runUntil(t, b.enough, queue.NewRelay(o, stockQueue, b, stockQueue, quiet()))
+	for range 2 { // as often as the drain may bring it
+		if err := errors.Join(o.Forward(nil).Publish(t.Context(), []driver.Outgoing{{Message: m, Queue: stockQueue}})...); err != nil {
+			t.Fatal(err)
+		}
+		if s := o.stats(stockQueue); s.Waiting != 1 || s.Done != 0 || s.Missing() != 0 {
+			t.Fatalf("a message that came back does not wait: %+v", s)
+		}
+	}
+}
+
 // TestACopyIsBuriedOnce: the same copy of a dead letter, seen again after a
 // crash, does not undo what a person decided; a new death is a new dead letter.
 func TestACopyIsBuriedOnce(t *testing.T) {

@@ -21,8 +21,14 @@ func (q *Queue) Forward(routes []driver.Route) *Forwarder {
 	return &Forwarder{queue: q, routes: routes}
 }
 
+// sqlWaitAgain is for a message that was done here because it was handed to a
+// broker, and comes back from there unhandled.
+const sqlWaitAgain = `UPDATE queue_deliveries SET state = 'waiting', receives = 0, visible_at = ?, done_at = NULL
+	WHERE message_id = ? AND queue = ? AND state = 'done'`
+
 // Publish does what driver.Broker says of it, in one transaction for all. A
-// message that its queue has already is ignored.
+// message that waits on its queue already, or is a dead letter of it, is left
+// so.
 func (f *Forwarder) Publish(ctx context.Context, messages []driver.Outgoing) []error {
 	errs := make([]error, len(messages))
 	var woken []string
@@ -38,7 +44,7 @@ func (f *Forwarder) Publish(ctx context.Context, messages []driver.Outgoing) []e
 				continue
 			}
 			for _, queue := range queues {
-				if err := f.queue.Publish(ctx, tx, queue, m.Message); err != nil {
+				if err := f.put(ctx, tx, queue, m.Message); err != nil {
 					return err
 				}
 			}
@@ -55,4 +61,15 @@ func (f *Forwarder) Publish(ctx context.Context, messages []driver.Outgoing) []e
 	slices.Sort(woken)
 	f.queue.Wake(slices.Compact(woken)...)
 	return errs
+}
+
+func (f *Forwarder) put(ctx context.Context, tx Execer, queue string, m driver.Message) error {
+	added, err := f.queue.publish(ctx, tx, queue, m)
+	if err != nil || added {
+		return err
+	}
+	if _, err := tx.Exec(ctx, sqlWaitAgain, micros(f.queue.leaseTime()), m.ID[:], queue); err != nil {
+		return fmt.Errorf("put message %s on %s again: %w", m.ID, queue, err)
+	}
+	return nil
 }

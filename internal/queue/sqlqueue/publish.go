@@ -21,17 +21,23 @@ const (
 // or neither. A message id that the queue has already is ignored. The caller
 // calls Wake after its commit.
 func (q *Queue) Publish(ctx context.Context, tx Execer, queue string, m driver.Message) error {
+	_, err := q.publish(ctx, tx, queue, m)
+	return err
+}
+
+// publish reports whether the queue did not have the message before.
+func (q *Queue) publish(ctx context.Context, tx Execer, queue string, m driver.Message) (bool, error) {
 	if err := valid(queue, m); err != nil {
-		return fmt.Errorf("publish: %w", err)
+		return false, fmt.Errorf("publish: %w", err)
 	}
 	added, err := q.insert(ctx, tx, queue, m)
 	if err == nil && added {
 		err = raisePublished(ctx, tx, queue)
 	}
 	if err != nil {
-		return fmt.Errorf("publish %s %s to %s: %w", m.Type, m.ID, queue, err)
+		return false, fmt.Errorf("publish %s %s to %s: %w", m.Type, m.ID, queue, err)
 	}
-	return nil
+	return added, nil
 }
 
 func valid(queue string, m driver.Message) error {
