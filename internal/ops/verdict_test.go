@@ -414,8 +414,8 @@ func (w *world) wouldTell(l restock.DeadLetter) bool {
 	for {
 		w.clock.advance(time.Second)
 		d, ok, err := w.store.BeginDigest(w.Context(), restock.DigestRequest{
-		Audience: restock.Operations, Channel: restock.ByMail, Gap: time.Nanosecond, Lease: time.Minute,
-	})
+			Audience: restock.Operations, Channel: restock.ByMail, Gap: time.Nanosecond, Lease: time.Minute,
+		})
 		w.must(err)
 		if !ok {
 			return told
