@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Proxy stands between a client and a server, and can be cut: then the client
@@ -25,7 +24,8 @@ type Proxy struct {
 // NewProxy starts a proxy for a server at host:port. It ends with the test.
 func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	// On 127.0.0.1 any connection may take the port while it is cut.
+	listener, err := net.Listen("tcp", NATSAddr(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -54,8 +54,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Mend takes connections again. Somebody else may hold the port for a moment,
-// as the source of a connection.
+// Mend takes connections again.
 func (p *Proxy) Mend() {
 	p.tb.Helper()
 	p.mu.Lock()
@@ -64,10 +63,6 @@ func (p *Proxy) Mend() {
 		return
 	}
 	listener, err := net.Listen("tcp", p.address)
-	for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-		listener, err = net.Listen("tcp", p.address)
-	}
 	if err != nil {
 		p.tb.Errorf("mend the proxy: %v", err)
 		return

@@ -14,11 +14,22 @@ type answers struct {
 	refuseBody string // a batch with this body in it is refused as a whole
 	fail       string // CODE:MESSAGE of every call but a receive; "" is none
 	receives   int
+	calls      []string // the actions that were asked for
+	sent       sentMessage
+}
+
+// sentMessage is the latest SendMessage.
+type sentMessage struct {
+	Delay      int `json:"DelaySeconds"`
+	Attributes map[string]struct {
+		Value string `json:"StringValue"`
+	} `json:"MessageAttributes"`
 }
 
 func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	action := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSQS.")
+	a.calls = append(a.calls, action)
 	switch {
 	case action == "GetQueueUrl":
 		fmt.Fprint(w, `{"QueueUrl":"http://sqs.test/1/queue"}`)
@@ -30,6 +41,13 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, code, message)
 	case action == "SendMessageBatch":
 		a.sendBatch(w, r)
+	case action == "SendMessage":
+		a.sent = sentMessage{}
+		if err := json.NewDecoder(r.Body).Decode(&a.sent); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, `{"MessageId":"copy"}`)
 	default:
 		fmt.Fprint(w, `{}`)
 	}

@@ -585,15 +585,96 @@ func TestAnEngineThatIsAwayIsAnErrorAndComesBack(t *testing.T) {
 	empty(t, e, stockQueue)
 }
 
+// answering opens an engine on an SQS that answers what it is told to.
+func answering(t *testing.T) (*answers, *snssqs.Engine) {
+	t.Helper()
+	a := &answers{}
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	return a, siteAt(t, server.URL).open(t, routes(), snssqs.Config{})
+}
+
+// TestACrashLeavesTwoCopiesNeverNone: what moves a message sends it first, and
+// deletes it when that was taken.
+func TestACrashLeavesTwoCopiesNeverNone(t *testing.T) {
+	t.Parallel()
+	a, e := answering(t)
+	for name, move := range map[string]func(driver.Delivery) error{
+		"later": func(d driver.Delivery) error { return e.Later(t.Context(), d, 0) },
+		"retry": func(d driver.Delivery) error { return e.Retry(t.Context(), d, 12*time.Hour, "because") },
+		"dead":  func(d driver.Delivery) error { return e.Dead(t.Context(), d, "because") },
+	} {
+		d := receive(t, e, stockQueue)
+		a.calls = nil
+		a.fail = "AccessDenied"
+		if err := move(d); err == nil || errors.Is(err, driver.ErrStale) {
+			t.Errorf("%s: %v, want that it was not taken", name, err)
+		}
+		if slices.Contains(a.calls, "DeleteMessage") {
+			t.Errorf("%s: it was deleted and never sent: %v", name, a.calls)
+		}
+		a.fail, a.calls = "", nil
+		if err := move(d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d := cmp.Diff(slices.DeleteFunc(a.calls, isGetQueueURL), []string{"SendMessage", "DeleteMessage"}); d != "" {
+			t.Errorf("%s (-got +want):\n%s", name, d)
+		}
+	}
+}
+
+func isGetQueueURL(call string) bool { return call == "GetQueueUrl" }
+
+// TestTheURLOfAQueueIsAskedForOnce.
+func TestTheURLOfAQueueIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	a, e := answering(t)
+	for range 3 {
+		if err := e.Done(t.Context(), receive(t, e, stockQueue)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked := len(a.calls) - len(slices.DeleteFunc(slices.Clone(a.calls), isGetQueueURL)); asked != 1 {
+		t.Errorf("asked %d times, want once: %v", asked, a.calls)
+	}
+}
+
+// TestACopySaysWhenItIsDue: SQS delays it by 15 minutes, the rest it carries.
+func TestACopySaysWhenItIsDue(t *testing.T) {
+	t.Parallel()
+	a, e := answering(t)
+	for _, c := range []struct {
+		delay   time.Duration
+		seconds int
+		carried bool
+	}{
+		{-time.Second, 0, false},
+		{0, 0, false},
+		{time.Millisecond, 1, false},
+		{15 * time.Minute, 900, false},
+		{15*time.Minute + time.Second, 900, true},
+		{240 * time.Hour, 900, true},
+	} {
+		before := time.Now()
+		if err := e.Later(t.Context(), receive(t, e, stockQueue), c.delay); err != nil {
+			t.Fatal(err)
+		}
+		text := a.sent.Attributes["not_before"].Value
+		if a.sent.Delay != c.seconds || (text != "") != c.carried {
+			t.Errorf("later by %s is delayed by %d s and carries %q, want %d s", c.delay, a.sent.Delay, text, c.seconds)
+		}
+		if due, err := time.Parse(time.RFC3339Nano, text); c.carried &&
+			(err != nil || due.Before(before.Add(c.delay)) || due.After(time.Now().Add(c.delay))) {
+			t.Errorf("later by %s is due at %s, %v", c.delay, due, err)
+		}
+	}
+}
+
 // TestErrorsAreSortedByWhoseFaultTheyAre: against an SQS that answers what it
 // is told to.
 func TestErrorsAreSortedByWhoseFaultTheyAre(t *testing.T) {
 	t.Parallel()
-	a := &answers{}
-	server := httptest.NewServer(a)
-	t.Cleanup(server.Close)
-	e := siteAt(t, server.URL).open(t, routes(), snssqs.Config{})
-
+	a, e := answering(t)
 	send := func(n int) []error {
 		messages := make([]driver.Outgoing, n)
 		for i := range messages {

@@ -46,12 +46,12 @@ type site struct {
 	sqs                *sqs.Client
 }
 
-func newSite(t *testing.T) site {
+func newSite(t testing.TB) site {
 	t.Helper()
 	return siteAt(t, queuetest.StartSNSSQS(t))
 }
 
-func siteAt(t *testing.T, endpoint string) site {
+func siteAt(t testing.TB, endpoint string) site {
 	t.Helper()
 	var random [6]byte
 	rand.Read(random[:])
@@ -65,7 +65,7 @@ func siteAt(t *testing.T, endpoint string) site {
 }
 
 // open opens an engine that is not provisioned.
-func (s site) open(t *testing.T, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
+func (s site) open(t testing.TB, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
 	t.Helper()
 	cfg.Credentials = anyone
 	cfg.Logger = slog.New(slog.DiscardHandler)
@@ -82,7 +82,7 @@ func (s site) open(t *testing.T, routes []driver.Route, cfg snssqs.Config) *snss
 }
 
 // provisioned opens an engine and makes all that it needs.
-func (s site) provisioned(t *testing.T, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
+func (s site) provisioned(t testing.TB, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
 	t.Helper()
 	e := s.open(t, routes, cfg)
 	if _, err := e.Provision(t.Context(), true); err != nil {

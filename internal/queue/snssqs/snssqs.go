@@ -43,6 +43,10 @@
 // A dead-letter queue holds what Dead put there, what SQS moved there after too
 // many receives, and what SNS could not deliver to the queue.
 //
+// # Ordering
+//
+// None is promised.
+//
 // # Limits
 //
 // Visibility and delays are whole seconds, rounded up. A visibility ends after
