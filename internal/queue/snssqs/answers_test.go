@@ -13,9 +13,18 @@ type answers struct {
 	batch      string // the answer to a SendMessageBatch; "" takes all
 	refuseBody string // a batch with this body in it is refused as a whole
 	fail       string // CODE:MESSAGE of every call but a receive; "" is none
+	empty      bool   // there is nothing to receive
 	receives   int
+	asked      []receiveRequest
 	calls      []string // the actions that were asked for
 	sent       sentMessage
+}
+
+// receiveRequest is what a ReceiveMessage asks for.
+type receiveRequest struct {
+	Max        int `json:"MaxNumberOfMessages"`
+	Visibility int `json:"VisibilityTimeout"`
+	Wait       int `json:"WaitTimeSeconds"`
 }
 
 // sentMessage is the latest SendMessage.
@@ -34,6 +43,16 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case action == "GetQueueUrl":
 		fmt.Fprint(w, `{"QueueUrl":"http://sqs.test/1/queue"}`)
 	case action == "ReceiveMessage":
+		var asked receiveRequest
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		a.asked = append(a.asked, asked)
+		if a.empty {
+			fmt.Fprint(w, `{}`)
+			return
+		}
 		a.receives++
 		fmt.Fprintf(w, `{"Messages":[{"MessageId":"m","ReceiptHandle":"handle %d","Body":"b"}]}`, a.receives)
 	case a.fail != "":

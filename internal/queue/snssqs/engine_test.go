@@ -625,6 +625,32 @@ func TestACrashLeavesTwoCopiesNeverNone(t *testing.T) {
 
 func isGetQueueURL(call string) bool { return call == "GetQueueUrl" }
 
+// TestAWaitIsShortBesideTheVisibility: a lease counts from before the call, and
+// most of it must be left when a message comes at the end of the wait.
+func TestAWaitIsShortBesideTheVisibility(t *testing.T) {
+	t.Parallel()
+	a, e := answering(t)
+	a.empty = true
+	for _, c := range []struct {
+		request driver.Request
+		want    []receiveRequest
+	}{
+		{driver.Request{Max: 4, Visibility: 30 * time.Second, Wait: 20 * time.Second}, []receiveRequest{{4, 30, 10}, {4, 30, 10}}},
+		{driver.Request{Max: 100, Visibility: time.Minute, Wait: 20 * time.Second}, []receiveRequest{{10, 60, 20}}},
+		{driver.Request{Max: 1, Visibility: 13 * time.Hour, Wait: 25 * time.Second}, []receiveRequest{{1, 43200, 20}, {1, 43200, 5}}},
+		{driver.Request{Max: 1, Visibility: 5500 * time.Millisecond, Wait: 4500 * time.Millisecond}, []receiveRequest{{1, 6, 2}, {1, 6, 2}, {1, 6, 1}}},
+		{driver.Request{Visibility: time.Millisecond}, []receiveRequest{{1, 1, 1}}},
+	} {
+		a.asked = nil
+		if got, err := e.Receive(t.Context(), stockQueue, c.request); len(got) > 0 || err != nil {
+			t.Fatalf("received %+v, %v, want nothing", got, err)
+		}
+		if d := cmp.Diff(a.asked, c.want); d != "" {
+			t.Errorf("%+v (-got +want):\n%s", c.request, d)
+		}
+	}
+}
+
 // TestTheURLOfAQueueIsAskedForOnce.
 func TestTheURLOfAQueueIsAskedForOnce(t *testing.T) {
 	t.Parallel()
