@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -381,6 +383,99 @@ func TestALateAnswerOfAnotherProcessIsRefused(t *testing.T) {
 	if err := other.Done(t.Context(), current); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAnAnswerThatComesTooLateProlongsNothing: the server was told that the
+// message is at work when somebody else had it already, and says yes.
+func TestAnAnswerThatComesTooLateProlongsNothing(t *testing.T) {
+	t.Parallel()
+	server := queuetest.StartNATS(t)
+	cfg := jetstream.Config{Visibility: 300 * time.Millisecond}
+	line := newLine(t, strings.TrimPrefix(server.URL(), "nats://"))
+	slow := provisioned(t, line.url(), single(), cfg)
+	other := open(t, server.URL(), single(), cfg)
+	publish(t, other, topic(message(1, stockLow)))
+	old, err := receiveFor(t, slow, stockQueue, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line.stand()
+	extended := make(chan error, 1)
+	go func() { extended <- slow.Extend(t.Context(), old, time.Minute) }()
+	current := receive(t, other, stockQueue)
+	line.run()
+	if err := <-extended; !errors.Is(err, driver.ErrStale) {
+		t.Errorf("extend: %v, want ErrStale", err)
+	}
+	if err := slow.Done(t.Context(), old); !errors.Is(err, driver.ErrStale) {
+		t.Errorf("done: %v, want ErrStale", err)
+	}
+	if err := other.Done(t.Context(), current); err != nil {
+		t.Error(err)
+	}
+}
+
+// line is a connection to a server on which what clients say can stand still.
+type line struct {
+	listener net.Listener
+	gate     sync.RWMutex // locked: nothing moves
+}
+
+func newLine(tb testing.TB, server string) *line {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := &line{listener: listener}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { l.connect(client, server) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return l
+}
+
+func (l *line) url() string { return "nats://" + l.listener.Addr().String() }
+
+func (l *line) stand() { l.gate.Lock() }
+func (l *line) run()   { l.gate.Unlock() }
+
+func (l *line) connect(client net.Conn, server string) {
+	upstream, err := net.Dial("tcp", server)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		_, _ = io.Copy(client, upstream) // until one side ends
+		_ = client.Close()
+	})
+	said := make([]byte, 32<<10)
+	for {
+		n, err := client.Read(said)
+		if err != nil {
+			break
+		}
+		l.gate.RLock()
+		_, err = upstream.Write(said[:n])
+		l.gate.RUnlock()
+		if err != nil {
+			break
+		}
+	}
+	_ = upstream.Close()
+	both.Wait()
 }
 
 // TestMessagesOfOthersAreKept: what no program of ours sent has an id too, the

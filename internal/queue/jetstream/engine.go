@@ -4,7 +4,7 @@
 // # URL
 //
 //	nats://[user:password@]host:port[,host:port…][?option=value&…]
-//	tls://…   the same, encrypted from the first byte
+//	tls://…   the same, and encrypted or not at all
 //
 // A user without a password is a token. Without a port it is 4222. The options:
 //

@@ -23,7 +23,11 @@ const (
 	// what it was.
 	termsTrust = time.Minute
 
-	// waitMin is the shortest wait that the server is asked for.
+	// lookWait is how long the server may take for a look that is not to wait. Not
+	// allowed any time, it believes its count of messages, which is a little behind
+	// what it has said to publishers.
+	lookWait = 10 * time.Millisecond
+	// waitMin is not worth another look.
 	waitMin = time.Millisecond
 )
 
@@ -67,9 +71,7 @@ type looked struct {
 
 // look takes the messages that there are, or waits for the first one.
 func (e *Engine) look(ctx context.Context, at place, r driver.Request, ackWait, wait time.Duration) (looked, error) {
-	if wait < waitMin {
-		wait = 0
-	}
+	wait = max(wait, lookWait)
 	p := pull{Batch: min(max(r.Max, 1), receiveMax), NoWait: true, Expires: wait}
 	began := time.Now()
 	got, err := e.take(ctx, at, r, ackWait, p)

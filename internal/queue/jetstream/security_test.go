@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -112,18 +113,42 @@ func TestThePermissionsOfTheHandbookSuffice(t *testing.T) {
 	}
 }
 
+// TestTheNewFormOfAnswers: servers will expect them on other subjects one day,
+// and some do so now.
+func TestTheNewFormOfAnswers(t *testing.T) {
+	t.Parallel()
+	server := queuetest.StartNATSWith(t, fmt.Sprintf(`jetstream { store_dir: %q }
+feature_flags { js_ack_fc_v2: true }
+authorization { user: shop, password: x, permissions: { publish: { deny: "$JS.ACK.restock.>" } } }`, t.TempDir()))
+	e := provisioned(t, strings.Replace(server.URL(), "nats://", "nats://shop:x@", 1), single(), jetstream.Config{})
+	m := message(1, stockLow)
+	publish(t, e, topic(m))
+	d := receive(t, e, stockQueue)
+	if err := e.Retry(t.Context(), d, 0, "because"); err != nil {
+		t.Fatal(err)
+	}
+	d = receive(t, e, stockQueue)
+	if d.ID != m.ID || d.Receives != 2 {
+		t.Errorf("received %s, receive %d; want %s, receive 2", d.ID, d.Receives, m.ID)
+	}
+	if err := e.Done(t.Context(), d); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLoginsAndEncryption: each way that the URL has to prove who we are, and
 // that the server is the right one.
 func TestLoginsAndEncryption(t *testing.T) {
 	t.Parallel()
 	creds, operator := newOperator(t)
-	const tls = `tls { cert_file: "CERT", key_file: "KEY", ca_file: "CA"`
+	const tls = `tls { cert_file: "@CERT@", key_file: "@KEY@", ca_file: "@CA@"`
 	for name, c := range map[string]struct {
 		config        string
 		scheme, login string
 		options       string
 		wrongLogin    string
 		wrongOptions  string
+		wrongScheme   string
 	}{
 		"user and password": {
 			config: `authorization { user: shop, password: "p@ss w:rd" }`,
@@ -133,10 +158,11 @@ func TestLoginsAndEncryption(t *testing.T) {
 		"credentials": {
 			config: operator, scheme: "nats", options: "?creds=" + creds,
 		},
-		"encrypted": {config: tls + " }", scheme: "tls", options: "?ca=CA"},
+		"encrypted or not at all": {config: "", scheme: "nats", wrongScheme: "tls"},
+		"encrypted":               {config: tls + " }", scheme: "tls", options: "?ca=@CA@"},
 		"encrypted, with our certificate": {
 			config: tls + ", verify: true }", scheme: "tls",
-			options: "?ca=CA&cert=CERT&key=KEY", wrongOptions: "?ca=CA",
+			options: "?ca=@CA@&cert=@CERT@&key=@KEY@", wrongOptions: "?ca=@CA@",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +172,7 @@ func TestLoginsAndEncryption(t *testing.T) {
 			queuetest.StartNATSAt(t, addr, fmt.Sprintf("jetstream { store_dir: %q }\n%s", t.TempDir(), files.Replace(c.config)))
 			e := provisioned(t, c.scheme+"://"+c.login+addr+files.Replace(c.options), single(), jetstream.Config{})
 			publish(t, e, topic(message(1, stockLow)))
-			wrong := open(t, c.scheme+"://"+c.wrongLogin+addr+files.Replace(c.wrongOptions), single(), jetstream.Config{})
+			wrong := open(t, cmp.Or(c.wrongScheme, c.scheme)+"://"+c.wrongLogin+addr+files.Replace(c.wrongOptions), single(), jetstream.Config{})
 			if published(t, wrong, message(2, stockLow)) {
 				t.Error("somebody else may publish")
 			}
@@ -228,5 +254,5 @@ func newCertificates(tb testing.TB, addr string) *strings.Replacer {
 	cert, secret := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	fail(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	fail(os.WriteFile(secret, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), 0o600))
-	return strings.NewReplacer("CERT", cert, "CA", cert, "KEY", secret)
+	return strings.NewReplacer("@CERT@", cert, "@CA@", cert, "@KEY@", secret)
 }
