@@ -107,6 +107,10 @@ func (s *Store) beginMail(ctx context.Context, id restock.StockoutID,
 		send bool
 	)
 	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		hold, send = restock.AdHold{}, false
+		if err := tx.lockStockout(ctx, id); err != nil {
+			return err
+		}
 		h, mailingUntil, err := tx.hold(ctx, id)
 		if err != nil {
 			return err
@@ -121,6 +125,24 @@ func (s *Store) beginMail(ctx context.Context, id restock.StockoutID,
 		return err
 	})
 	return hold, send, err
+}
+
+// lockStockout locks the product of a stockout: who begins or ends a stockout, or
+// writes about it, does so under that lock.
+func (t *tx) lockStockout(ctx context.Context, id restock.StockoutID) error {
+	var product restock.ProductID
+	err := t.one(ctx, `SELECT product_id FROM stockouts WHERE id = ?`, []any{id}, &product)
+	if isNoRows(err) {
+		return errNoStockout(id)
+	}
+	if err == nil {
+		_, err = t.lockOne(ctx, product)
+	}
+	return err
+}
+
+func errNoStockout(id restock.StockoutID) error {
+	return restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
 }
 
 func (t *tx) leaseHold(ctx context.Context, h restock.AdHold, state restock.AdHoldState, mailing time.Duration) error {
@@ -148,7 +170,7 @@ func (t *tx) hold(ctx context.Context, id restock.StockoutID) (restock.AdHold, t
 		&h.ID, &state, instant{&mailing}, &h.ProductID, &h.SKU, &h.ProductName, instant{&h.OpenedAt}, instant{&h.ClosedAt},
 		&h.Available, &h.OnOrder, &h.Advertisement.ID, &adName, &adEmail, &adLanguage, instant{&h.ExpectedAt})
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, mailing, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
+		return h, mailing, errNoStockout(id)
 	}
 	h.State = restock.AdHoldState(state.V)
 	h.Advertisement.Name, h.Advertisement.ManagerEmail = adName.V, adEmail.V

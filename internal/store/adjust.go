@@ -14,7 +14,10 @@ import (
 func (s *Store) Adjust(ctx context.Context, request restock.AdjustmentRequest, key restock.Key) (restock.Adjustment, error) {
 	var adjustment restock.Adjustment
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		return tx.once(ctx, key, func() ([16]byte, error) {
+		return tx.once(ctx, key, func() error {
+			_, err := tx.lockNamed(ctx, request.Product)
+			return err
+		}, func() ([16]byte, error) {
 			var err error
 			adjustment, err = tx.adjust(ctx, request)
 			return adjustment.ID, err
@@ -28,11 +31,7 @@ func (s *Store) Adjust(ctx context.Context, request restock.AdjustmentRequest, k
 }
 
 func (t *tx) adjust(ctx context.Context, request restock.AdjustmentRequest) (restock.Adjustment, error) {
-	id, err := t.productID(ctx, request.Product)
-	if err != nil {
-		return restock.Adjustment{}, err
-	}
-	p, err := t.lockOne(ctx, id)
+	p, err := t.lockNamed(ctx, request.Product)
 	if err != nil {
 		return restock.Adjustment{}, err
 	}

@@ -78,6 +78,9 @@ func (t *tx) judgeFactory(ctx context.Context, a restock.Attempt, answer restock
 		failures, opened int
 		until            time.Time
 	)
+	if _, err := t.lockFactory(ctx, a.Factory.ID); err != nil {
+		return err
+	}
 	if err := t.one(ctx, `SELECT breaker, breaker_failures, breaker_opened, breaker_until FROM factories WHERE id = ?`,
 		[]any{a.Factory.ID}, &state, &failures, &opened, instant{&until}); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,8 +39,10 @@ func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyM
 	partners := map[[2]string][16]byte{}
 	apply := func(step func(context.Context, *applier) error) error {
 		var found []restock.CatalogChange
+		var known map[[2]string][16]byte
 		run := func(ctx context.Context, tx *tx) error {
-			a := &applier{tx: tx, mode: mode, catalog: &c, known: partners}
+			known = maps.Clone(partners) // what a step that fails has made is not there
+			a := &applier{tx: tx, mode: mode, catalog: &c, known: known}
 			err := step(ctx, a)
 			found = a.changes
 			return err
@@ -51,7 +54,7 @@ func (s *Store) ApplyCatalog(ctx context.Context, c restock.Catalog, mode ApplyM
 			err = s.update(ctx, background, run)
 		}
 		if err == nil { // what failed was undone
-			changes = append(changes, found...)
+			partners, changes = known, append(changes, found...)
 		}
 		return err
 	}
@@ -231,12 +234,31 @@ func (a *applier) advertisement(ctx context.Context, ad restock.CatalogAdvertise
 }
 
 func (a *applier) products(ctx context.Context, products []restock.CatalogProduct) error {
+	if err := a.lock(ctx, products); err != nil {
+		return err
+	}
 	for _, p := range products {
 		if err := a.product(ctx, p); err != nil {
 			return fmt.Errorf("product %s: %w", p.SKU, err)
 		}
 	}
 	return nil
+}
+
+// lock locks the products that may be edited, all of them in order.
+func (a *applier) lock(ctx context.Context, products []restock.CatalogProduct) error {
+	if a.mode != CreateAndEdit {
+		return nil
+	}
+	skus := make([]string, len(products))
+	for i, p := range products {
+		skus[i] = string(p.SKU)
+	}
+	ids, err := collect(ctx, a.tx, `SELECT id FROM products WHERE sku IN (`+places(len(skus))+`)`, anys(skus), scanID[restock.Product])
+	if err == nil {
+		_, err = a.tx.lock(ctx, ids...)
+	}
+	return err
 }
 
 func (a *applier) product(ctx context.Context, p restock.CatalogProduct) error {
@@ -264,6 +286,9 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 	if a.mode == DryRun {
 		return nil
 	}
+	if err := a.slugFree(ctx, p); err != nil {
+		return err
+	}
 	product := restock.Product{ID: a.tx.newID(), SKU: p.SKU, Policy: p.Policy()}
 	if err := a.tx.must(ctx, `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
 		opening_stock, on_hand, ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
@@ -273,7 +298,7 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 		restock.FactoryID(factory), restock.AdvertisementID(ad),
 		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
 		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, p.DailyLimit, micros(a.tx.now)); err != nil {
-		return a.slugTaken(ctx, err, p)
+		return err
 	}
 	// A product begins with nothing, under no policy, so that its opening stock
 	// and its first order are noticed like any other change.
@@ -300,21 +325,28 @@ func (a *applier) settle(ctx context.Context, before, after restock.Product) err
 	return err
 }
 
-// slugTaken says whose slug it is when that is why a product cannot be stored.
-func (a *applier) slugTaken(ctx context.Context, err error, p restock.CatalogProduct) error {
+// slugFree says whose slug it is when a product cannot have it.
+func (a *applier) slugFree(ctx context.Context, p restock.CatalogProduct) error {
 	var owner string
-	if a.tx.one(ctx, `SELECT sku FROM products WHERE slug = ? AND sku <> ?`, []any{p.Slug, string(p.SKU)}, &owner) != nil {
+	err := a.tx.one(ctx, `SELECT sku FROM products WHERE slug = ? AND sku <> ?`, []any{p.Slug, string(p.SKU)}, &owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return &restock.Error{
-		Kind: restock.Invalid, Code: restock.CodeInvalid, Message: fmt.Sprintf("the slug %q belongs to %s", p.Slug, owner), Err: err,
-	}
+	return restock.Errorf(restock.Invalid, restock.CodeInvalid, "the slug %q belongs to %s", p.Slug, owner)
 }
 
 func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p restock.CatalogProduct, factory, ad [16]byte) error {
 	old, err := a.tx.lockOne(ctx, id)
 	if err != nil {
 		return err
+	}
+	if old.Slug != p.Slug && a.mode != DryRun {
+		if err := a.slugFree(ctx, p); err != nil {
+			return err
+		}
 	}
 	changed, err := a.edit(ctx, "product", string(p.SKU), "products", id, []column{
 		{"slug", old.Slug, p.Slug},
@@ -337,7 +369,7 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 		{"daily_limit", old.Policy.DailyLimit, p.DailyLimit},
 	})
 	if err != nil {
-		return a.slugTaken(ctx, err, p)
+		return err
 	}
 	if !changed || a.mode == DryRun {
 		return nil

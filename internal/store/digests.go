@@ -49,6 +49,9 @@ func (s *Store) BeginDigest(ctx context.Context, r restock.DigestRequest) (resto
 		return d, false, err
 	}
 	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnDigest); err != nil {
+			return err
+		}
 		d, err = tx.triedDigest(ctx, ch, r)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -121,11 +122,28 @@ func (t *tx) learn(ctx context.Context, a restock.Attempt, publicURL string) err
 	if took <= 0 || away > 0 {
 		took = 0
 	}
-	return t.must(ctx, `UPDATE factories SET
-			called_back_at = COALESCE(NULLIF((SELECT public_url FROM order_attempts WHERE order_id = ? AND number = ?), ''), NULLIF(?, ''), called_back_at),
-			lead_time_longest = MAX(lead_time_longest, ?),
-			lead_time_learned = CASE WHEN ? = 0 THEN lead_time_learned WHEN lead_times_seen = 0 THEN ? ELSE lead_time_learned + (? - lead_time_learned) / 5 END,
-			lead_times_seen = lead_times_seen + (? > 0)
-		WHERE id = ?`, a.OrderID, a.Number, publicURL, took.Microseconds(), took.Microseconds(), took.Microseconds(), took.Microseconds(),
-		took.Microseconds(), a.Factory.ID)
+	f, err := t.lockFactory(ctx, a.Factory.ID)
+	if err != nil {
+		return err
+	}
+	var told string
+	if err := t.one(ctx, `SELECT public_url FROM order_attempts WHERE order_id = ? AND number = ?`, []any{a.OrderID, a.Number}, &told); err != nil {
+		return err
+	}
+	if took > 0 {
+		f.LeadTimeLongest = max(f.LeadTimeLongest, took)
+		f.LeadTimeLearned = learned(f, took)
+		f.LeadTimesSeen++
+	}
+	return t.must(ctx, `UPDATE factories SET called_back_at = ?, lead_time_longest = ?, lead_time_learned = ?, lead_times_seen = ? WHERE id = ?`,
+		cmp.Or(told, publicURL, f.CalledBackAt), f.LeadTimeLongest.Microseconds(), f.LeadTimeLearned.Microseconds(), f.LeadTimesSeen, f.ID)
+}
+
+// learned is the average lead time of a factory after one more.
+func learned(f restock.Factory, took time.Duration) time.Duration {
+	const lastThatCount = 5
+	if f.LeadTimesSeen == 0 {
+		return took
+	}
+	return f.LeadTimeLearned + (took-f.LeadTimeLearned)/lastThatCount
 }

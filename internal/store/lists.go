@@ -226,7 +226,7 @@ func (s *Store) Decisions(ctx context.Context, q restock.ListQuery) ([]restock.D
 			return d, err
 		},
 		func(d restock.Decision) string { return d.ID.String() },
-		narrowBy(q, `d.id`, `d.product_id`, `CASE WHEN d.ordered THEN 'ordered' ELSE 'not_ordered' END`, "ordered", "not_ordered"))
+		narrowBy(q, `d.id`, `d.product_id`, `CASE WHEN d.ordered = 1 THEN 'ordered' ELSE 'not_ordered' END`, "ordered", "not_ordered"))
 }
 
 // saleHeads has a row per sale: what belongs to the whole stands on every line.
@@ -314,7 +314,8 @@ func (s *Store) Status(ctx context.Context) (restock.Status, error) {
 	var st restock.Status
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		const low = `ordering <> 'off' AND on_hand - reserved + on_order <= reorder_point`
-		if err := tx.one(ctx, `SELECT COUNT(*), COALESCE(SUM(on_hand - reserved = 0), 0), COALESCE(SUM(`+low+`), 0) FROM products`, nil,
+		if err := tx.one(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN on_hand - reserved = 0 THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN `+low+` THEN 1 ELSE 0 END), 0) FROM products`, nil,
 			&st.Products, &st.OutOfStock, &st.Low); err != nil {
 			return err
 		}

@@ -17,8 +17,7 @@ func (s *Store) PauseOrdering(ctx context.Context, factory string, act restock.A
 			if err := tx.pauseFactory(ctx, factory, act.Reason); err != nil {
 				return err
 			}
-		} else if err := tx.must(ctx, `INSERT INTO settings (name, value) VALUES (?, ?)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, settingOrderingPaused, act.Reason); err != nil {
+		} else if err := tx.pauseAll(ctx, act.Reason); err != nil {
 			return err
 		}
 		return tx.audit(ctx, act, "ordering.pause", orAll(factory), restock.ProductID{}, "")
@@ -46,6 +45,16 @@ func orAll(factory string) string {
 		return "all"
 	}
 	return factory
+}
+
+// pauseAll waits for the claims that are under way: they have locked the row of
+// their factory, and who locks it later sees the pause.
+func (t *tx) pauseAll(ctx context.Context, reason string) error {
+	if err := t.setSetting(ctx, settingOrderingPaused, reason); err != nil || !t.locks {
+		return err
+	}
+	_, err := collect(ctx, t, `SELECT id FROM factories ORDER BY id`+t.forUpdate(), nil, scanID[restock.Factory])
+	return err
 }
 
 func (t *tx) pauseFactory(ctx context.Context, identifier, reason string) error {

@@ -107,6 +107,17 @@ func factoryFields(f *restock.Factory) []any {
 	}
 }
 
+// lockFactory locks the row of a factory, which stands for what it can bear. It
+// comes after the products.
+func (t *tx) lockFactory(ctx context.Context, id restock.FactoryID) (restock.Factory, error) {
+	if t.locks {
+		if _, err := collect(ctx, t, `SELECT id FROM factories WHERE id = ?`+t.forUpdate(), []any{id}, scanID[restock.Factory]); err != nil {
+			return restock.Factory{}, err
+		}
+	}
+	return t.factory(ctx, id)
+}
+
 func (t *tx) factory(ctx context.Context, id restock.FactoryID) (restock.Factory, error) {
 	var f restock.Factory
 	err := t.one(ctx, `SELECT `+factoryColumns+` FROM factories f WHERE f.id = ?`, []any{id}, factoryFields(&f)...)

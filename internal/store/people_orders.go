@@ -95,7 +95,7 @@ func (s *Store) RetryOrder(ctx context.Context, id restock.OrderID, act restock.
 				"order %s expects no more goods; close it with `restock orders write-off %[1]s --reason …`", id)
 		}
 		accepted := mayBeAccepted(o.Attempts)
-		if err := tx.must(ctx, `UPDATE replenishment_orders SET reorder_budget = MAX(reorder_budget, ?) WHERE id = ?`, accepted, id); err != nil {
+		if err := tx.must(ctx, `UPDATE replenishment_orders SET reorder_budget = ? WHERE id = ?`, max(o.ReorderBudget, accepted), id); err != nil {
 			return err
 		}
 		if err := tx.replan(ctx, o); err != nil {

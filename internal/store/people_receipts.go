@@ -19,7 +19,7 @@ import (
 // The error is of kind Conflict when nothing is held, and of kind Invalid when
 // the count or the product is missing or cannot be.
 func (s *Store) ApproveReceipt(ctx context.Context, id restock.ReceiptID, approval restock.Approval, act restock.Act) (restock.Receipt, error) {
-	return s.actOnReceipt(ctx, id, func(ctx context.Context, tx *tx, r restock.Receipt) error {
+	return s.actOnReceipt(ctx, id, approval.Product, func(ctx context.Context, tx *tx, r restock.Receipt) error {
 		count, err := approved(r, approval.Count)
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (s *Store) ApproveReceipt(ctx context.Context, id restock.ReceiptID, approv
 // RefuseReceipt sends all that is held of a receipt away: it never becomes
 // stock. The error is of kind Conflict when nothing is held.
 func (s *Store) RefuseReceipt(ctx context.Context, id restock.ReceiptID, act restock.Act) (restock.Receipt, error) {
-	return s.actOnReceipt(ctx, id, func(ctx context.Context, tx *tx, r restock.Receipt) error {
+	return s.actOnReceipt(ctx, id, "", func(ctx context.Context, tx *tx, r restock.Receipt) error {
 		if err := tx.must(ctx, `UPDATE receipts SET state = CASE WHEN applied > 0 THEN 'applied' ELSE 'refused' END,
 			refused = refused + held, held = 0 WHERE id = ? AND state = ? AND held = ?`, id, string(r.State), r.Held); err != nil {
 			return err
@@ -54,11 +54,12 @@ func (s *Store) RefuseReceipt(ctx context.Context, id restock.ReceiptID, act res
 }
 
 // actOnReceipt lets do carry out an act on a receipt of which something is
-// held, and gives the receipt as it is then.
-func (s *Store) actOnReceipt(ctx context.Context, id restock.ReceiptID, do func(context.Context, *tx, restock.Receipt) error) (restock.Receipt, error) {
+// held, and gives the receipt as it is then. An orphan's goods are of the product
+// that a person names.
+func (s *Store) actOnReceipt(ctx context.Context, id restock.ReceiptID, product string, do func(context.Context, *tx, restock.Receipt) error) (restock.Receipt, error) {
 	var receipt restock.Receipt
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		if err := tx.lockProductOf(ctx, id); err != nil {
+		if err := tx.lockReceipt(ctx, id, product); err != nil {
 			return err
 		}
 		r, err := tx.receipt(ctx, id)
@@ -152,7 +153,10 @@ func (t *tx) bookGoods(ctx context.Context, p restock.Product, o orderRow, a res
 func (s *Store) BookReceipt(ctx context.Context, b restock.Booking, act restock.Act, key restock.Key) (restock.Receipt, error) {
 	var receipt restock.Receipt
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		return tx.once(ctx, key, func() ([16]byte, error) {
+		return tx.once(ctx, key, func() error {
+			_, _, err := tx.lockOrder(ctx, b.OrderID)
+			return err
+		}, func() ([16]byte, error) {
 			id, err := tx.bookByHand(ctx, b, act)
 			if err != nil {
 				return id, err
@@ -240,11 +244,25 @@ func (t *tx) productOf(ctx context.Context, id restock.ReceiptID) (restock.Produ
 	return product, err
 }
 
-func (t *tx) lockProductOf(ctx context.Context, id restock.ReceiptID) error {
+// lockReceipt locks the product of a receipt, or the one that a person names for
+// an orphan, and then the receipt: an orphan has no product that all who decide
+// about it would lock.
+func (t *tx) lockReceipt(ctx context.Context, id restock.ReceiptID, named string) error {
 	product, err := t.productOf(ctx, id)
-	if err != nil || product.IsZero() {
+	if err != nil {
 		return err
 	}
-	_, err = t.lockOne(ctx, product)
+	if product.IsZero() && named != "" {
+		if product, err = t.productID(ctx, named); restock.KindOf(err) == restock.NotFound {
+			product, err = restock.ProductID{}, nil // it is said later, if the receipt is held
+		}
+	}
+	if err == nil && !product.IsZero() {
+		_, err = t.lockOne(ctx, product)
+	}
+	if err != nil || !t.locks {
+		return err
+	}
+	_, err = collect(ctx, t, `SELECT id FROM receipts WHERE id = ?`+t.forUpdate(), []any{id}, scanID[restock.Receipt])
 	return err
 }

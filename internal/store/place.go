@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,27 +13,44 @@ import (
 // touches the network. The attempt freezes what the factory will be asked for.
 // It gives the zero Attempt when no order can be placed now.
 func (s *Store) ClaimAttempt(ctx context.Context, owner string, lease time.Duration) (restock.Attempt, error) {
-	var attempt restock.Attempt
+	for range claimTriesMax {
+		attempt, again, err := s.tryClaim(ctx, owner, lease)
+		if err != nil || !again {
+			return attempt, err
+		}
+	}
+	return restock.Attempt{}, nil // others are at it
+}
+
+// claimTriesMax is how often a claim begins again because another process took
+// the order that it had found.
+const claimTriesMax = 16
+
+func (s *Store) tryClaim(ctx context.Context, owner string, lease time.Duration) (attempt restock.Attempt, again bool, err error) {
 	ready, err := s.factoriesReady(ctx)
 	if err != nil || len(ready) == 0 {
-		return attempt, err
+		return attempt, false, err
 	}
 	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		attempt = restock.Attempt{}
+		attempt, again = restock.Attempt{}, false
 		for _, id := range ready {
-			order, err := tx.claimable(ctx, id)
-			if errors.Is(err, sql.ErrNoRows) {
+			order, err := tx.claimable(ctx, id, restock.OrderID{})
+			if isNoRows(err) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
 			attempt, err = tx.claim(ctx, order, owner, lease)
+			again = isNoRows(err)
+			if again {
+				return nil
+			}
 			return err
 		}
 		return nil
 	})
-	return attempt, err
+	return attempt, again, err
 }
 
 // readyFactories are those with a planned order that is due, a free place in
@@ -46,14 +61,18 @@ func (s *Store) ClaimAttempt(ctx context.Context, owner string, lease time.Durat
 // No bar lasts longer than barMax: a time that lies further ahead is one of a
 // clock that was set back since, and bars nothing.
 const readyFactories = `SELECT f.id FROM factories f
-	WHERE (f.next_call_at <= ? OR f.next_call_at > ? + 1000000 / f.rate_per_second) AND f.paused = ''
+	WHERE (f.next_call_at <= ? OR f.next_call_at - 1000000 / f.rate_per_second > ?) AND f.paused = ''
 	AND (f.breaker = 'closed' OR f.breaker_until <= ? OR f.breaker_until > ?)
 	AND NOT EXISTS (SELECT 1 FROM settings s WHERE s.name = '` + settingOrderingPaused + `' AND s.value <> '')
 	AND EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.state = 'planned' AND o.factory_id = f.id
 		AND (o.due_at <= ? OR o.due_at > ?)
-		AND (o.attempts = 0 OR f.retry_tokens + MAX(0, ? - f.retry_filled_at) / ` + microsPerRetry + ` >= 1))
+		AND (o.attempts = 0 OR ` + retryLeft + `))
 	AND (SELECT COUNT(*) FROM order_attempts a WHERE a.factory_id = f.id AND a.lease_until > ? AND a.answered_at IS NULL)
 		< f.max_in_flight`
+
+// retryLeft says that a factory's bucket holds a retry by a time: it may have
+// filled since.
+const retryLeft = `(f.retry_tokens >= 1 OR f.retry_filled_at + (1 - f.retry_tokens) * ` + microsPerRetry + ` <= ?)`
 
 func readyArgs(now time.Time) []any {
 	at, beyond := micros(now), micros(now.Add(barMax))
@@ -88,28 +107,36 @@ func (s *Store) NextPlacing(ctx context.Context) (time.Time, error) {
 	return next, err
 }
 
-// claimable is the oldest planned order of a factory that is still ready.
-func (t *tx) claimable(ctx context.Context, factory restock.FactoryID) (restock.OrderID, error) {
+// claimable is the oldest planned order of a factory that is still ready, or a
+// certain one if it still is. The error is sql.ErrNoRows when there is none.
+func (t *tx) claimable(ctx context.Context, factory restock.FactoryID, certain restock.OrderID) (restock.OrderID, error) {
+	which, args := ``, []any{micros(t.now), micros(t.now.Add(barMax)), factory, micros(t.now)}
+	if !certain.IsZero() {
+		which = ` AND o.id = ?`
+		args = append(args, certain)
+	}
 	var order restock.OrderID
-	err := t.one(ctx, `SELECT o.id FROM replenishment_orders o JOIN factories g ON g.id = o.factory_id
+	err := t.one(ctx, `SELECT o.id FROM replenishment_orders o JOIN factories f ON f.id = o.factory_id
 		WHERE o.state = 'planned' AND (o.due_at <= ? OR o.due_at > ?) AND o.factory_id = ?
-		AND (o.attempts = 0 OR g.retry_tokens + MAX(0, ? - g.retry_filled_at) / `+microsPerRetry+` >= 1)
+		AND (o.attempts = 0 OR `+retryLeft+`)`+which+`
 		AND o.factory_id IN (`+readyFactories+`)
-		ORDER BY o.due_at, o.id LIMIT 1`, append([]any{micros(t.now), micros(t.now.Add(barMax)), factory, micros(t.now)}, readyArgs(t.now)...), &order)
+		ORDER BY o.due_at, o.id LIMIT 1`, append(args, readyArgs(t.now)...), &order)
 	return order, err
 }
 
+// claim takes an order that was found without a lock. The error is
+// sql.ErrNoRows when another process was faster, or used up what its factory can
+// bear: that is looked at again under the lock of its row.
 func (t *tx) claim(ctx context.Context, id restock.OrderID, owner string, lease time.Duration) (restock.Attempt, error) {
-	o, err := t.order(ctx, id)
+	o, p, err := t.lockOrder(ctx, id)
 	if err != nil {
 		return restock.Attempt{}, err
 	}
-	p, err := t.lockOne(ctx, o.ProductID)
+	f, err := t.lockFactory(ctx, o.FactoryID)
 	if err != nil {
 		return restock.Attempt{}, err
 	}
-	f, err := t.factory(ctx, o.FactoryID)
-	if err != nil {
+	if _, err := t.claimable(ctx, f.ID, id); err != nil {
 		return restock.Attempt{}, err
 	}
 	a := restock.Attempt{
@@ -155,6 +182,9 @@ func (t *tx) insertAttempt(ctx context.Context, a *restock.Attempt) error {
 // as it is: a late answer never moves anything back.
 func (s *Store) SettleAttempt(ctx context.Context, a restock.Attempt, answer restock.Answered) error {
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if _, _, err := tx.lockOrder(ctx, a.OrderID); err != nil {
+			return err
+		}
 		if err := tx.judgeFactory(ctx, a, answer); err != nil {
 			return err
 		}

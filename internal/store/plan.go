@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -32,11 +33,14 @@ func (s *Store) PlanByHand(ctx context.Context, m restock.ManualOrder, key resto
 ) (restock.Decision, error) {
 	var decision restock.Decision
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		return tx.once(ctx, key, func() ([16]byte, error) {
-			id, err := tx.productID(ctx, m.Product)
-			if err != nil {
-				return [16]byte{}, err
-			}
+		var product restock.Product
+		return tx.once(ctx, key, func() error {
+			var err error
+			product, err = tx.lockNamed(ctx, m.Product)
+			return err
+		}, func() ([16]byte, error) {
+			var err error
+			id := product.ID
 			decision, err = tx.plan(ctx, s.dayBegan(tx.now), id, &m, decide)
 			if err != nil || !decision.Order {
 				return [16]byte{}, err
@@ -97,13 +101,6 @@ func (t *tx) situation(ctx context.Context, p restock.Product, day time.Time, m 
 	if err != nil {
 		return s, slot, err
 	}
-	if s.Imported {
-		if err := t.one(ctx, `SELECT COUNT(*) FROM replenishment_orders
-			WHERE created_at > ? AND cause = 'import' AND state <> 'awaiting_approval'`,
-			[]any{micros(t.now.Add(-restock.ImportWindow))}, &s.ImportedOrders); err != nil {
-			return s, slot, err
-		}
-	}
 	limit, err := t.setting(ctx, settingDailyLimit)
 	if err != nil {
 		return s, slot, err
@@ -113,6 +110,19 @@ func (t *tx) situation(ctx context.Context, p restock.Product, day time.Time, m 
 			return s, slot, fmt.Errorf("the setting %s: %w", settingDailyLimit, err)
 		}
 	}
+	// What all products may cost together is counted by one at a time.
+	if s.Imported || s.DailyLimit > 0 {
+		if err := t.takeTurn(ctx, turnMoney); err != nil {
+			return s, slot, err
+		}
+	}
+	if s.Imported {
+		if err := t.one(ctx, `SELECT COUNT(*) FROM replenishment_orders
+			WHERE created_at > ? AND cause = 'import' AND state <> 'awaiting_approval'`,
+			[]any{micros(t.now.Add(-restock.ImportWindow))}, &s.ImportedOrders); err != nil {
+			return s, slot, err
+		}
+	}
 	if s.DailyLimit == 0 && p.Policy.DailyLimit == 0 {
 		return s, slot, nil
 	}
@@ -120,12 +130,22 @@ func (t *tx) situation(ctx context.Context, p restock.Product, day time.Time, m 
 	// fit an integer, and above a limit nothing has to be exact.
 	// What was closed without any attempt was never ordered; what awaits approval
 	// is not ordered yet.
-	err = t.one(ctx, `SELECT CAST(COALESCE(SUM(quantity * 1.0 * unit_cost), 0) AS INTEGER),
-			CAST(COALESCE(SUM(CASE WHEN product_id = ? THEN quantity * 1.0 * unit_cost ELSE 0 END), 0) AS INTEGER)
+	var all, its float64
+	err = t.one(ctx, `SELECT COALESCE(SUM(quantity * 1.0 * unit_cost), 0),
+			COALESCE(SUM(CASE WHEN product_id = ? THEN quantity * 1.0 * unit_cost ELSE 0 END), 0)
 		FROM replenishment_orders WHERE created_at >= ? AND cause <> 'manual' AND state <> 'awaiting_approval'
 			AND NOT (state = 'closed_short' AND attempts = 0)`,
-		[]any{p.ID, micros(day)}, &s.OrderedToday, &s.OrderedTodayOfIts)
+		[]any{p.ID, micros(day)}, &all, &its)
+	s.OrderedToday, s.OrderedTodayOfIts = money(all), money(its)
 	return s, slot, err
+}
+
+// money is a sum as an integer; beyond all that fits it is the largest.
+func money(sum float64) int64 {
+	if sum >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(sum)
 }
 
 // slots fills in the open orders of a product and gives the first free slot:

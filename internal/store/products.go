@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/restock/restock"
@@ -56,9 +57,13 @@ func (t *tx) productID(ctx context.Context, ref string) (restock.ProductID, erro
 	if id, err := restock.ParseID[restock.Product](ref); err == nil && !id.IsZero() {
 		return id, t.exists(ctx, id, ref)
 	}
-	for _, query := range []string{`SELECT id FROM products WHERE sku = ?`, `SELECT id FROM products WHERE slug = ?`} {
+	for _, query := range []string{`SELECT id, sku FROM products WHERE sku = ?`, `SELECT id, slug FROM products WHERE slug = ?`} {
 		var id restock.ProductID
-		err := t.one(ctx, query, []any{ref}, &id)
+		var name string
+		err := t.one(ctx, query, []any{ref}, &id, &name)
+		if err == nil && name != ref { // MySQL overlooks blanks at the end
+			continue
+		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return id, err
 		}
@@ -100,25 +105,118 @@ func (t *tx) product(ctx context.Context, id restock.ProductID) (restock.Product
 	return p, err
 }
 
+// productsPerStatement bounds the products that one statement locks.
+const productsPerStatement = 64
+
 // lock locks products and reads them, in the order of their ids, so that acts
 // that meet on several products never wait for each other in a circle. On
 // SQLite the transaction already excludes every other writer.
+//
+// An act that finds out late which products it touches may need one before those
+// that it has already. The error is then a lateLock, and the act is run again
+// with all of them locked at its beginning.
 func (t *tx) lock(ctx context.Context, ids ...restock.ProductID) (map[restock.ProductID]restock.Product, error) {
-	slices.SortFunc(ids, func(a, b restock.ProductID) int { return slices.Compare(a[:], b[:]) })
+	ids = inOrder(ids)
+	if err := t.mayLock(ids); err != nil {
+		return nil, err
+	}
 	products := make(map[restock.ProductID]restock.Product, len(ids))
-	for _, id := range slices.Compact(ids) {
-		p, err := t.product(ctx, id)
+	for part := range slices.Chunk(ids, productsPerStatement) {
+		found, err := collect(ctx, t, `SELECT `+productColumns+` FROM products WHERE id IN (`+places(len(part))+`) ORDER BY id`+t.forUpdate(),
+			anys(part), scanProduct)
 		if err != nil {
 			return nil, err
 		}
-		products[id] = p
+		for _, p := range found {
+			products[p.ID] = p
+		}
 	}
+	for _, id := range ids {
+		if _, ok := products[id]; !ok {
+			return nil, unknownProduct(id.String())
+		}
+	}
+	if len(ids) > 0 && len(t.held) == 0 && t.locks {
+		t.now = t.clock() // it may have waited; what it decides, it decides now
+	}
+	t.held = inOrder(slices.Concat(t.held, ids))
 	return products, nil
 }
+
+// mayLock reports products that come before one that is locked already.
+func (t *tx) mayLock(ids []restock.ProductID) error {
+	if !t.locks || len(t.held) == 0 {
+		return nil
+	}
+	for _, id := range ids {
+		_, has := slices.BinarySearchFunc(t.held, id, compareIDs)
+		if !has && compareIDs(id, t.held[len(t.held)-1]) < 0 {
+			return &lateLock{all: inOrder(slices.Concat(t.held, ids))}
+		}
+	}
+	return nil
+}
+
+// forUpdate is how a statement ends that locks what it reads.
+func (t *tx) forUpdate() string {
+	if !t.locks {
+		return ``
+	}
+	return ` FOR UPDATE`
+}
+
+// lateLock says that an act has to begin again with these products locked.
+type lateLock struct{ all []restock.ProductID }
+
+func (l *lateLock) Error() string {
+	return fmt.Sprintf("%d products have to be locked in order from the beginning", len(l.all))
+}
+
+func compareIDs(a, b restock.ProductID) int { return slices.Compare(a[:], b[:]) }
+
+// inOrder gives products in the order of all locks, each once.
+func inOrder(ids []restock.ProductID) []restock.ProductID {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
+}
+
+func anys[T any](values []T) []any {
+	all := make([]any, len(values))
+	for i, v := range values {
+		all[i] = v
+	}
+	return all
+}
+
+// takeTurn lets this transaction be the only one that does something, until it
+// ends. Turns are taken after the products are locked.
+func (t *tx) takeTurn(ctx context.Context, name string) error {
+	if !t.locks {
+		return nil
+	}
+	var found string
+	return t.one(ctx, `SELECT name FROM turns WHERE name = ? FOR UPDATE`, []any{name}, &found)
+}
+
+// The turns that there are.
+const (
+	turnDigest = "digest" // to tell what was not told yet
+	turnMoney  = "money"  // to order within what all products may cost together
+)
 
 func (t *tx) lockOne(ctx context.Context, id restock.ProductID) (restock.Product, error) {
 	products, err := t.lock(ctx, id)
 	return products[id], err
+}
+
+// lockNamed locks a product by what a caller calls it.
+func (t *tx) lockNamed(ctx context.Context, ref string) (restock.Product, error) {
+	id, err := t.productID(ctx, ref)
+	if err != nil {
+		return restock.Product{}, err
+	}
+	return t.lockOne(ctx, id)
 }
 
 // The names of the settings that live in the database.

@@ -18,10 +18,10 @@ import (
 func (s *Store) Receive(ctx context.Context, c restock.Callback, judge func(restock.Evidence) restock.Verdict) (restock.Receipt, error) {
 	var receipt restock.Receipt
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
+		a, o, p, err := tx.lockAttempt(ctx, c.OrderID, c.Attempt)
 		receipt = restock.Receipt{
 			ID: tx.newID(), OrderID: c.OrderID, Attempt: c.Attempt, Claimed: c.Claimed, Remote: c.Remote, CreatedAt: tx.now,
 		}
-		a, o, p, err := tx.lockAttempt(ctx, c.OrderID, c.Attempt)
 		if errors.Is(err, sql.ErrNoRows) {
 			return tx.holdOrphan(ctx, c, &receipt)
 		}
@@ -89,8 +89,8 @@ func (s sightings) counted() bool { return s.times > 1 && s.lastState != restock
 func (t *tx) seen(ctx context.Context, c restock.Callback) (sightings, error) {
 	var s sightings
 	var last int
-	err := t.one(ctx, `SELECT id, state, repeat FROM receipts WHERE order_id = ? AND attempt = ? AND body_hash = ?
-		ORDER BY repeat DESC LIMIT 1`, []any{c.OrderID, c.Attempt, c.Hash[:]}, &s.last, &s.lastState, &last)
+	err := t.one(ctx, `SELECT id, state, "repeat" FROM receipts WHERE order_id = ? AND attempt = ? AND body_hash = ?
+		ORDER BY "repeat" DESC LIMIT 1`, []any{c.OrderID, c.Attempt, c.Hash[:]}, &s.last, &s.lastState, &last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, nil
 	}
@@ -223,7 +223,7 @@ func (t *tx) insertReceipt(ctx context.Context, product restock.ProductID, c res
 		body = []byte{}
 	}
 	return t.must(ctx, `INSERT INTO receipts (id, order_id, attempt, product_id, state, claimed, applied, held, late, reason,
-		body_hash, body, repeat, remote, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		body_hash, body, "repeat", remote, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.OrderID, r.Attempt, product, string(r.State), r.Claimed, r.Applied, r.Held, r.Late, r.Reason,
 		c.Hash[:], body, repeat, r.Remote, micros(r.CreatedAt))
 }

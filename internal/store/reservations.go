@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/restock/restock"
@@ -20,16 +22,20 @@ func (s *Store) Reserve(ctx context.Context, cart restock.Cart, ttl time.Duratio
 		refusal     error
 	)
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		return tx.once(ctx, cart.Key, func() ([16]byte, error) {
-			c, err := openCounter(ctx, tx, []restock.Cart{cart})
-			if err != nil {
-				return [16]byte{}, err
-			}
+		reservation, refusal = restock.Reservation{}, nil
+		var c *counter
+		return tx.once(ctx, cart.Key, func() error {
+			var err error
+			c, err = openCounter(ctx, tx, []restock.Cart{{Lines: cart.Lines}})
+			return err
+		}, func() ([16]byte, error) {
 			reservation, refusal = c.reserve(cart, ttl)
 			if refusal == nil {
-				err = tx.insertReservation(ctx, reservation)
+				if err := tx.insertReservation(ctx, reservation); err != nil {
+					return [16]byte{}, err
+				}
 			}
-			return reservation.ID, errors.Join(err, c.close(ctx, nil))
+			return reservation.ID, c.close(ctx, nil)
 		}, func(made [16]byte) error {
 			var err error
 			reservation, err = tx.reservation(ctx, made)
@@ -125,7 +131,8 @@ func (t *tx) confirm(ctx context.Context, r restock.Reservation, products map[re
 	if err := t.insertSales(ctx, []restock.Outcome{{Sale: sale, New: true}}); err != nil {
 		return sale, err
 	}
-	for id, p := range after {
+	for _, id := range slices.SortedFunc(maps.Keys(after), compareIDs) {
+		p := after[id]
 		sold := products[id].Stock.OnHand - p.Stock.OnHand
 		if err := t.move(ctx, p, restock.MovementSale, -sold, nil, ""); err != nil {
 			return sale, err

@@ -13,7 +13,10 @@ import (
 func (s *Store) ReturnSale(ctx context.Context, id restock.SaleID, lines []restock.Line, reason string, key restock.Key) (restock.Return, error) {
 	var back restock.Return
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
-		return tx.once(ctx, key, func() ([16]byte, error) {
+		return tx.once(ctx, key, func() error {
+			_, _, err := tx.lockSale(ctx, id)
+			return err
+		}, func() ([16]byte, error) {
 			var err error
 			back, err = tx.returnSale(ctx, id, lines, reason)
 			return back.ID, err
@@ -28,19 +31,8 @@ func (s *Store) ReturnSale(ctx context.Context, id restock.SaleID, lines []resto
 
 func (t *tx) returnSale(ctx context.Context, id restock.SaleID, lines []restock.Line, reason string) (restock.Return, error) {
 	back := restock.Return{ID: t.newID(), SaleID: id, Reason: reason, At: t.now}
-	sale, err := t.sale(ctx, id)
+	sale, products, err := t.lockSale(ctx, id)
 	if err != nil {
-		return back, err
-	}
-	ids := make([]restock.ProductID, 0, len(sale.Lines))
-	for _, l := range sale.Lines {
-		ids = append(ids, l.ProductID)
-	}
-	products, err := t.lock(ctx, ids...)
-	if err != nil {
-		return back, err
-	}
-	if sale, err = t.sale(ctx, id); err != nil { // as it is under the lock
 		return back, err
 	}
 	if back.Lines, err = t.returning(ctx, sale, lines); err != nil {
@@ -52,6 +44,24 @@ func (t *tx) returnSale(ctx context.Context, id restock.SaleID, lines []restock.
 		}
 	}
 	return back, nil
+}
+
+// lockSale locks the products of a sale, and reads it as it is then.
+func (t *tx) lockSale(ctx context.Context, id restock.SaleID) (restock.Sale, map[restock.ProductID]restock.Product, error) {
+	sale, err := t.sale(ctx, id)
+	if err != nil {
+		return sale, nil, err
+	}
+	ids := make([]restock.ProductID, 0, len(sale.Lines))
+	for _, l := range sale.Lines {
+		ids = append(ids, l.ProductID)
+	}
+	products, err := t.lock(ctx, ids...)
+	if err != nil {
+		return sale, nil, err
+	}
+	sale, err = t.sale(ctx, id)
+	return sale, products, err
 }
 
 // returning says how much of each product comes back.

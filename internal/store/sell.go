@@ -247,8 +247,8 @@ func (c *counter) close(ctx context.Context, outcomes []restock.Outcome) error {
 	if err := c.tx.remember(ctx, made); err != nil {
 		return err
 	}
-	for id, before := range c.before {
-		after := c.now[id]
+	for _, id := range slices.SortedFunc(maps.Keys(c.before), compareIDs) {
+		before, after := c.before[id], c.now[id]
 		if sold := before.Stock.OnHand - after.Stock.OnHand; sold > 0 {
 			if err := c.tx.move(ctx, after, restock.MovementSale, -sold, nil, ""); err != nil {
 				return err
@@ -331,6 +331,7 @@ func (t *tx) countOnStockout(ctx context.Context, p restock.Product, r refusals)
 }
 
 func (t *tx) countOnDay(ctx context.Context, p restock.Product, r refusals) error {
+	// The product is locked, so nobody else inserts the row.
 	day := t.now.Format(time.DateOnly)
 	n, err := t.Exec(ctx, `UPDATE refusals SET buyers = buyers + ?, units = units + ? WHERE product_id = ? AND day = ?`,
 		r.buyers, r.units, p.ID, day)

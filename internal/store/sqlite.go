@@ -15,6 +15,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
 // sqlite is an SQLite file: one connection that writes, owned by the writer's
@@ -29,31 +30,6 @@ type sqlite struct {
 
 // readersMax bounds the reading connections.
 const readersMax = 8
-
-// CheckURL reports a database address that Open would not take.
-func CheckURL(rawURL string) error {
-	_, err := sqlitePath(rawURL)
-	return err
-}
-
-func sqlitePath(rawURL string) (string, error) {
-	path, ok := strings.CutPrefix(rawURL, "sqlite:")
-	if !ok || path == "" {
-		return "", restock.Errorf(restock.Invalid, restock.CodeInvalid,
-			"database %q: use sqlite:PATH, for example sqlite:restock-data/restock.db", redactURL(rawURL))
-	}
-	return path, nil
-}
-
-// redactURL keeps only the kind of a database address: a password may be
-// anywhere in one that cannot be read.
-func redactURL(raw string) string {
-	kind, _, ok := strings.Cut(raw, ":")
-	if !ok {
-		return raw
-	}
-	return kind + ":…"
-}
 
 // sqliteDSN sets what every connection needs. busy_timeout comes first, so
 // that the pragmas after it wait for a lock instead of failing. FULL makes a
@@ -211,23 +187,31 @@ func (db *sqlite) view(ctx context.Context, fn func(context.Context, *tx) error)
 }
 
 func (s *Store) newTx(stmts statements) *tx {
-	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, newID: s.newID, now: s.now().UTC().Truncate(time.Microsecond)}
+	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, newID: s.newID, now: s.microsecond(), clock: s.microsecond}
 }
+
+// microsecond is now, as exactly as it is stored.
+func (s *Store) microsecond() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 type snapshotStatements struct{ tx *sql.Tx }
 
 func (s snapshotStatements) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
-	return s.tx.ExecContext(ctx, query, args...)
+	return s.tx.ExecContext(ctx, sqlqueue.SQLite.Statement(query), args...)
 }
 
 func (s snapshotStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	return s.tx.QueryContext(ctx, query, args...)
+	return s.tx.QueryContext(ctx, sqlqueue.SQLite.Statement(query), args...)
 }
 
 // Backup writes a consistent copy of the database to path, which must not
 // exist, beside a running server.
 func (s *Store) Backup(ctx context.Context, path string) error {
-	conn, err := s.db.reading.Conn(ctx)
+	db, ok := s.db.(*sqlite)
+	if !ok {
+		return restock.Errorf(restock.Invalid, restock.CodeInvalid,
+			"only an SQLite file is copied like this; back up a database server with its own tools, such as pg_dump or mariadb-dump")
+	}
+	conn, err := db.reading.Conn(ctx)
 	if err != nil {
 		return unavailable("backup", err)
 	}
@@ -253,7 +237,7 @@ func (p *preparedStatements) prepare(ctx context.Context, query string) (*sql.St
 	if stmt, ok := p.ready[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := p.conn.PrepareContext(ctx, query)
+	stmt, err := p.conn.PrepareContext(ctx, sqlqueue.SQLite.Statement(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", query, err)
 	}

@@ -48,29 +48,37 @@ type Store struct {
 	newID  func() [16]byte
 	queue  *sqlqueue.Queue
 	outbox bool
-	db     *sqlite
+	db     database
 	sync   func(path string) error
 	zone   *time.Location
 	orders chan struct{} // signalled when an order may be ready to be placed
 }
 
-// Open opens the database at rawURL, which is `sqlite:PATH`, and brings its
-// schema up to date. The error says what to do when the URL is of another
-// kind or the file is damaged.
+// database is an SQLite file or a database server.
+type database interface {
+	update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error
+	view(ctx context.Context, fn func(context.Context, *tx) error) error
+	failed() <-chan struct{}
+	close() error
+}
+
+// Open opens the database at rawURL, which is sqlite:PATH, mysql://… or
+// postgres://…, and brings its schema up to date. The error says what to do when
+// the URL is of another kind, the file is damaged or the server is not there.
 func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
-	path, err := sqlitePath(rawURL)
+	a, err := parseAddress(rawURL)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.ReadOnly {
-		if err := requireCurrent(ctx, path); err != nil {
+		if err := a.requireCurrent(ctx); err != nil {
 			return nil, err
 		}
-	} else if err := migrateSQLite(ctx, path); err != nil {
+	} else if err := a.migrate(ctx); err != nil {
 		return nil, err
 	}
 	s := newStore(cfg)
-	if s.db, err = openSQLite(ctx, path, s, cfg); err != nil {
+	if s.db, err = a.open(ctx, s, cfg); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -45,7 +45,9 @@ func stockOf(t *testing.T, s *store.Store, sku string) int64 {
 func TestOpenSaysWhatToDoAndNoPassword(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
-		"", "sqlite:", "restock.db", "postgres://shop:sesame@db/restock", "mysql://shop:ses%zzame@db/restock",
+		"", "sqlite:", "restock.db", "postgres://shop:ses%zzame@db/restock", "mysql://shop:ses%zzame@db/restock",
+		"mysql://shop:sesame@db", "mysql://shop:sesame@db/restock?no=such%zzoption", "postgres://shop:sesame@db:port/restock",
+		"oracle://shop:sesame@db/restock",
 		"shop:sesame@tcp(127.0.0.1:3306)/restock", "mysql:shop:sesame@db",
 	} {
 		_, err := store.Open(t.Context(), url, store.Config{})

@@ -88,5 +88,5 @@ func openRaw(t *testing.T, path string) *sql.DB {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	files := newSQLiteFiles(t)
-	storetest.Run(t, files.open, files.raw)
+	storetest.Run(t, storetest.Databases{Open: files.open, Raw: files.raw})
 }

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -21,7 +24,12 @@ type tx struct {
 	outbox bool
 	newID  func() [16]byte
 	now    time.Time
+	clock  func() time.Time
 
+	locks bool                // it locks rows: others may write at the same time
+	held  []restock.ProductID // products that are locked, in order
+
+	letters     []letter // messages to insert when the act is done
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit
 }
@@ -72,7 +80,14 @@ func (t *tx) must(ctx context.Context, query string, args ...any) error {
 	return nil
 }
 
-// publish inserts the message of an event in this transaction.
+// letter is a message and the queue that it goes to.
+type letter struct {
+	queue   string
+	message driver.Message
+}
+
+// publish lets this transaction insert the message of an event when its act is
+// done.
 func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.EventData) error {
 	queue, ok := typ.Queue()
 	if !ok {
@@ -90,10 +105,22 @@ func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.Ev
 		ID: t.newID(), Type: string(typ), Subject: string(data.SKU), Time: t.now,
 		TraceParent: restock.TraceParent(ctx), Body: body,
 	}
-	if err := t.queue.Publish(ctx, t, queue, m); err != nil {
-		return fmt.Errorf("publish %s: %w", typ, err)
+	t.letters = append(t.letters, letter{queue, m})
+	return nil
+}
+
+// flush inserts what the act published. It is the last that an act does, and
+// goes queue by queue: each queue has a row that counts its messages, which all
+// who publish lock, so all of them lock these rows last and in one order.
+func (t *tx) flush(ctx context.Context) error {
+	slices.SortStableFunc(t.letters, func(a, b letter) int { return strings.Compare(a.queue, b.queue) })
+	for _, l := range t.letters {
+		if err := t.queue.Publish(ctx, t, l.queue, l.message); err != nil {
+			return fmt.Errorf("publish %s: %w", l.message.Type, err)
+		}
+		t.published = append(t.published, l.queue)
 	}
-	t.published = append(t.published, queue)
+	t.letters = nil
 	return nil
 }
 
@@ -138,6 +165,10 @@ func (i instant) Scan(src any) error {
 		*i.t = time.Time{}
 	case int64:
 		*i.t = time.UnixMicro(src).UTC()
+	case []byte: // of an expression, on some servers
+		us, err := strconv.ParseInt(string(src), 10, 64)
+		*i.t = time.UnixMicro(us).UTC()
+		return err
 	default:
 		return fmt.Errorf("time stored as %T, want an integer", src)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue/sqlqueue"
 )
 
 // rule is one promise as SQL: rows counts what is looked at, broken selects a
@@ -121,7 +122,8 @@ func orderRules() []rule {
 				JOIN products p ON p.id = o.product_id
 				LEFT JOIN (SELECT order_id, SUM(received) AS received FROM order_attempts GROUP BY order_id) a ON a.order_id = o.id
 				WHERE o.received <> COALESCE(a.received, 0)
-					OR (o.state NOT IN ('received', 'closed_short') AND o.outstanding <> MAX(0, o.quantity - o.received))`,
+					OR (o.state NOT IN ('received', 'closed_short') AND o.outstanding <>
+						CASE WHEN o.quantity > o.received THEN o.quantity - o.received ELSE 0 END)`,
 		},
 	}
 }
@@ -144,9 +146,11 @@ func messageRules() []rule {
 		{
 			"I5", "the stockout that a product names is open, and there is no other", `SELECT COUNT(*) FROM stockouts`,
 			`SELECT p.sku || ': its open stockout does not agree' FROM products p
-				LEFT JOIN (SELECT product_id, MIN(id) AS id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s
+				LEFT JOIN (SELECT product_id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s
 					ON s.product_id = p.id
-				WHERE COALESCE(s.n, 0) > 1 OR (p.stockout_id IS NULL) <> (s.id IS NULL) OR p.stockout_id <> s.id`,
+				WHERE COALESCE(s.n, 0) <> CASE WHEN p.stockout_id IS NULL THEN 0 ELSE 1 END
+					OR (p.stockout_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM stockouts o
+						WHERE o.id = p.stockout_id AND o.product_id = p.id AND o.closed_at IS NULL))`,
 		},
 	}
 }
@@ -154,7 +158,7 @@ func messageRules() []rule {
 // Verify holds the promises against the raw rows, each on a snapshot of its
 // own, so that it stays a short reader beside a running server.
 func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
-	whole, err := s.fileCheck(ctx)
+	whole, err := s.durableCheck(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +172,32 @@ func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
 		checks = append(checks, check)
 	}
 	return checks, nil
+}
+
+// durableCheck looks at what the database itself is worth.
+func (s *Store) durableCheck(ctx context.Context) (restock.Check, error) {
+	if db, ok := s.db.(*server); ok {
+		return s.settingsCheck(ctx, db.dialect)
+	}
+	return s.fileCheck(ctx)
+}
+
+// settingsCheck asks a server whether it is set to answer a commit before that is
+// durable.
+func (s *Store) settingsCheck(ctx context.Context, d sqlqueue.Dialect) (restock.Check, error) {
+	check := restock.Check{Promise: "I3", Name: "the server answers a commit when it is durable", Rows: 1}
+	query := `SELECT CASE WHEN current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off' THEN '' ELSE
+		'fsync is ' || current_setting('fsync') || ', synchronous_commit is ' || current_setting('synchronous_commit') END`
+	if d == sqlqueue.MySQL {
+		query = `SELECT CASE WHEN @@innodb_flush_log_at_trx_commit = 1 THEN '' ELSE
+			'innodb_flush_log_at_trx_commit is ' || @@innodb_flush_log_at_trx_commit || ', it must be 1' END`
+	}
+	var fault string
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error { return tx.one(ctx, query, nil, &fault) })
+	if fault != "" {
+		check.Violations, check.Broken = []string{fault}, 1
+	}
+	return check, err
 }
 
 // fileCheck asks SQLite whether the file itself is whole: a damaged page can

@@ -58,9 +58,24 @@ type act struct {
 	tx     *tx
 }
 
+// run runs the act in the transaction that it was given.
+func (a *act) run() error {
+	ctx := context.WithoutCancel(a.ctx)
+	return protect(func() error {
+		if err := a.fn(ctx, a.tx); err != nil {
+			return err
+		}
+		return a.tx.flush(ctx)
+	})
+}
+
 // errClosed answers acts that come after the store was closed.
 func errClosed() error {
 	return restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "restock is stopping; try again in a moment")
+}
+
+func errCrowded() error {
+	return restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "too much is waiting for the database; try again in a moment")
 }
 
 func newWriter(s *Store, conn *sql.Conn, d *disk) *writer {
@@ -115,7 +130,7 @@ func (w *writer) enter(a *act, l lane) (bool, error) {
 	case w.closed:
 		return false, errClosed()
 	case len(*lane) >= waitingMax:
-		return false, restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "too much is waiting for the database; try again in a moment")
+		return false, errCrowded()
 	}
 	*lane = append(*lane, a)
 	first := !w.busy
@@ -206,7 +221,7 @@ func (w *writer) runAlone(a *act) error {
 		return err
 	}
 	a.tx = w.store.newTx(w.stmts)
-	return protect(func() error { return a.fn(context.WithoutCancel(a.ctx), a.tx) })
+	return a.run()
 }
 
 // all takes everybody who is waiting.
@@ -280,7 +295,7 @@ func (w *writer) runOne(ctx context.Context, a *act) (err error, broken bool) {
 		return fmt.Errorf("savepoint: %w", err), true
 	}
 	a.tx = w.store.newTx(w.stmts)
-	err = protect(func() error { return a.fn(context.WithoutCancel(a.ctx), a.tx) })
+	err = a.run()
 	if err != nil {
 		if _, undoErr := w.stmts.exec(ctx, `ROLLBACK TO act`, nil); undoErr != nil {
 			return errors.Join(err, undoErr), true

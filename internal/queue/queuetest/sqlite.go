@@ -59,7 +59,7 @@ func open(tb testing.TB, dsn string) *sql.DB {
 
 func migrate(tb testing.TB, db *sql.DB) {
 	tb.Helper()
-	files, err := sqlqueue.Migrations("sqlite")
+	files, err := sqlqueue.Migrations(sqlqueue.SQLite)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (db *SQLite) transact(
 type execer struct{ *sql.Tx }
 
 func (e execer) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := e.ExecContext(ctx, query, args...)
+	result, err := e.ExecContext(ctx, sqlqueue.SQLite.Statement(query), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +117,7 @@ func (e execer) Exec(ctx context.Context, query string, args ...any) (int64, err
 }
 
 func (e execer) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return e.QueryContext(ctx, query, args...)
+	return e.QueryContext(ctx, sqlqueue.SQLite.Statement(query), args...)
 }
 
 // Publish publishes in a transaction of its own and wakes, as the store does.

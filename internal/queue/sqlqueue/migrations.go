@@ -13,15 +13,11 @@ const VersionTable = "queue_goose_version"
 //go:embed migrations
 var migrations embed.FS
 
-// Migrations gives the goose migrations for a dialect; "sqlite" is there.
-func Migrations(dialect string) (fs.FS, error) {
-	folder := "migrations/" + dialect
-	if _, err := fs.Stat(migrations, folder); err != nil {
-		return nil, fmt.Errorf("queue tables for the SQL dialect %q: %w", dialect, err)
-	}
-	files, err := fs.Sub(migrations, folder)
+// Migrations gives the goose migrations for a dialect.
+func Migrations(dialect Dialect) (fs.FS, error) {
+	files, err := fs.Sub(migrations, "migrations/"+dialect.String())
 	if err != nil {
-		return nil, fmt.Errorf("queue tables for the SQL dialect %q: %w", dialect, err)
+		return nil, fmt.Errorf("queue tables for the SQL dialect %s: %w", dialect, err)
 	}
 	return files, nil
 }

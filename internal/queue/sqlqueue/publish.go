@@ -7,7 +7,6 @@ import (
 	"github.com/restock/restock/internal/queue/driver"
 )
 
-// MySQL and MariaDB say INSERT IGNORE instead of ON CONFLICT DO NOTHING.
 const (
 	sqlInsertMessage = `INSERT INTO queue_messages (id, type, subject, trace_parent, body, created_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`

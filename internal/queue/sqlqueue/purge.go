@@ -128,7 +128,7 @@ func (q *Queue) expired(ctx context.Context, before time.Time, limit int) ([]exp
 }
 
 func (e expired) remove(ctx context.Context, tx Execer) (int64, error) {
-	in := "(?" + strings.Repeat(", ?", len(e.ids)-1) + ")"
+	in := places(len(e.ids))
 	ofQueue := append([]any{e.queue}, e.ids...)
 	n, err := tx.Exec(ctx,
 		`DELETE FROM queue_deliveries WHERE queue = ? AND state = 'done' AND message_id IN `+in, ofQueue...)
@@ -149,6 +149,9 @@ func (e expired) remove(ctx context.Context, tx Execer) (int64, error) {
 	}
 	return n, nil
 }
+
+// places is a list of n placeholders.
+func places(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
 
 // column reads a query of one column.
 func column[T any](ctx context.Context, tx Execer, query string, args ...any) ([]T, error) {

@@ -58,8 +58,8 @@ const (
 // errUnbound is an error of the program: Bind comes before the first use.
 var errUnbound = errors.New("the queue is not bound to a database")
 
-// Execer is one open transaction, or one snapshot for reading. Placeholders
-// are question marks.
+// Execer is one open transaction, or one snapshot for reading. It says each
+// statement in the dialect of its database.
 type Execer interface {
 	// Exec gives the number of rows that matched (on MySQL: clientFoundRows).
 	Exec(ctx context.Context, query string, args ...any) (rowsAffected int64, err error)

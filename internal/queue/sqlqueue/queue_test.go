@@ -357,10 +357,3 @@ func (b bench) plan(query string) string {
 	}
 	return strings.Join(plan, "\n")
 }
-
-func TestMigrationsOfAnUnknownDialect(t *testing.T) {
-	t.Parallel()
-	if _, err := sqlqueue.Migrations("oracle"); err == nil {
-		t.Error("there are migrations for oracle, want an error")
-	}
-}

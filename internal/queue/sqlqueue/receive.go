@@ -15,12 +15,13 @@ const (
 	sqlEarliest = `SELECT visible_at FROM queue_deliveries
 		WHERE queue = ? AND state = 'waiting' ORDER BY visible_at LIMIT 1`
 
-	// Databases with several writers append FOR UPDATE SKIP LOCKED here.
-	sqlVisible = `SELECT d.message_id, d.claim, d.claimed, d.receives, d.last_error,
-			m.type, m.subject, m.trace_parent, m.created_at, m.body
-		FROM queue_deliveries d JOIN queue_messages m ON m.id = d.message_id
-		WHERE d.queue = ? AND d.state = 'waiting' AND d.visible_at <= ?
-		ORDER BY d.visible_at, d.message_id LIMIT ?`
+	// The content is read afterwards: of two tables both rows would be locked.
+	sqlVisible = `SELECT message_id, claim, claimed, receives, last_error
+		FROM queue_deliveries /*! FORCE INDEX (queue_deliveries_visible) */
+		WHERE queue = ? AND state = 'waiting' AND visible_at <= ?
+		ORDER BY visible_at, message_id LIMIT ? FOR UPDATE SKIP LOCKED`
+
+	sqlContent = `SELECT id, type, subject, trace_parent, created_at, body FROM queue_messages WHERE id IN `
 
 	sqlTake = `UPDATE queue_deliveries
 		SET claim = claim + 1, claimed = 1, receives = receives + 1, visible_at = ?, last_error = ?,
@@ -131,26 +132,51 @@ type candidate struct {
 	lastError string
 }
 
+// visible gives what can be taken; of several who ask at once, no two see the
+// same.
 func visible(ctx context.Context, tx Execer, queue string, now time.Time, most int) ([]candidate, error) {
 	var found []candidate
+	var ids []any
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		c := candidate{delivery: driver.Delivery{Queue: queue}}
 		d := &c.delivery
 		var id []byte
-		var created int64
-		err := rows.Scan(&id, &c.claim, &c.claimed, &d.Receives, &c.lastError,
-			&d.Type, &d.Subject, &d.TraceParent, &created, &d.Body)
-		if err != nil {
+		if err := rows.Scan(&id, &c.claim, &c.claimed, &d.Receives, &c.lastError); err != nil {
 			return fmt.Errorf("scan: %w", err)
 		}
 		copy(d.ID[:], id)
-		d.Time = fromMicros(created)
 		d.Receives++
 		d.Handle = strconv.FormatInt(c.claim+1, 10)
 		found = append(found, c)
+		ids = append(ids, d.ID[:])
 		return nil
 	}, sqlVisible, queue, micros(now), min(max(most, 1), receiveMax))
-	return found, err
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found, addMessages(ctx, tx, found, ids)
+}
+
+// addMessages reads what the deliveries are of.
+func addMessages(ctx context.Context, tx Execer, found []candidate, ids []any) error {
+	messages := make(map[driver.ID]driver.Message, len(found))
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var m driver.Message
+		var id []byte
+		var created int64
+		if err := rows.Scan(&id, &m.Type, &m.Subject, &m.TraceParent, &created, &m.Body); err != nil {
+			return fmt.Errorf("scan: %w", err)
+		}
+		copy(m.ID[:], id)
+		m.Time = fromMicros(created)
+		messages[m.ID] = m
+		return nil
+	}, sqlContent+places(len(ids)), ids...)
+	for i := range found {
+		d := &found[i].delivery
+		d.Message = messages[d.ID]
+	}
+	return err
 }
 
 func (q *Queue) take(

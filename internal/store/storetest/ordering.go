@@ -500,7 +500,7 @@ func importAwaitsApproval(t *testing.T, h harness) {
 	}
 	s.wantCount(`SELECT COUNT(*) FROM replenishment_orders WHERE state = 'planned' AND cause = 'import'`, restock.ImportedOrdersMax)
 	s.wantCount(`SELECT COUNT(*) FROM replenishment_orders WHERE state = 'awaiting_approval'`, n-restock.ImportedOrdersMax)
-	s.wantCount(`SELECT COUNT(*) FROM products WHERE low_by_import`, 0)
+	s.wantCount(`SELECT COUNT(*) FROM products WHERE low_by_import = 1`, 0)
 	// What a sale makes low has nothing to do with it.
 	s.apply(catalogue(ordered("SOLD", 10, 0, 10)))
 	s.mustBuy("SOLD", 10)

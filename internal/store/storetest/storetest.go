@@ -29,9 +29,17 @@ import (
 // test ends.
 type Open = func(t *testing.T, cfg store.Config) *store.Store
 
-// Raw gives plain SQL on the database of an open store, to look at its rows
-// and to spoil them: its connections check no constraint.
+// Raw gives plain SQL on the database of an open store, to look at its rows.
 type Raw = func(t *testing.T, s *store.Store) *sql.DB
+
+// Databases is how the suite comes to databases of one kind.
+type Databases struct {
+	Open Open
+	Raw  Raw
+	// Unchecked is Raw for rows that are to be spoiled: from then on no constraint
+	// is checked in that database. Nil is Raw.
+	Unchecked Raw
+}
 
 // check is one promise.
 type check struct {
@@ -40,8 +48,11 @@ type check struct {
 }
 
 // Run holds a database to all promises, each on an empty one of its own.
-func Run(t *testing.T, open Open, raw Raw) {
+func Run(t *testing.T, dbs Databases) {
 	t.Helper()
+	if dbs.Unchecked == nil {
+		dbs.Unchecked = dbs.Raw
+	}
 	for _, group := range []struct {
 		name   string
 		checks []check
@@ -80,7 +91,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 			for _, c := range group.checks {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.run(t, harness{open: open, raw: raw})
+					c.run(t, harness{dbs})
 				})
 			}
 		})
@@ -89,10 +100,7 @@ func Run(t *testing.T, open Open, raw Raw) {
 
 func full() bool { return os.Getenv("RESTOCK_TEST_FULL") == "1" }
 
-type harness struct {
-	open Open
-	raw  Raw
-}
+type harness struct{ Databases }
 
 // clock is the time of one store. It stands still until it is moved.
 type clock struct {
@@ -134,11 +142,19 @@ func (h harness) shop(t *testing.T, c restock.Catalog) *shop {
 func (h harness) unverified(t *testing.T, c restock.Catalog) *shop {
 	t.Helper()
 	s := &shop{t: t, clock: newClock()}
-	s.Store = h.open(t, store.Config{Now: s.clock.now})
-	s.rows = h.raw(t, s.Store)
+	s.Store = h.Open(t, store.Config{Now: s.clock.now})
+	s.rows = h.Raw(t, s.Store)
 	if len(c.Products) > 0 {
 		s.apply(c)
 	}
+	return s
+}
+
+// unchecked is a shop whose rows are to be spoiled.
+func (h harness) unchecked(t *testing.T, c restock.Catalog) *shop {
+	t.Helper()
+	s := h.unverified(t, c)
+	s.rows = h.Unchecked(t, s.Store)
 	return s
 }
 

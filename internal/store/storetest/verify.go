@@ -45,21 +45,21 @@ func corruptions() []corruption {
 		{"an attempt received what", "receipts", `DELETE FROM receipts`},
 		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET received = received + 1`},
 		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET outstanding = outstanding - 1 WHERE state = 'planned'`},
-		{"every message published", "queue_deliveries", `DELETE FROM queue_deliveries WHERE message_id = (SELECT MIN(message_id) FROM queue_deliveries)`},
+		{"every message published", "queue_deliveries", `DELETE FROM queue_deliveries WHERE message_id = (SELECT id FROM (SELECT message_id AS id FROM queue_deliveries ORDER BY message_id LIMIT 1) AS first)`},
 		{"every message published", "queue_totals", `UPDATE queue_totals SET published = published + 1`},
 		{"every message published", "queue_totals", `DELETE FROM queue_totals`},
 		{"every delivery has its message", "queue_messages", `DELETE FROM queue_messages`},
 		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = NULL`},
 		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = opened_at`},
 		{"the stockout that a product names", "products", `UPDATE products SET stockout_id = NULL`},
-		{"the stockout that a product names", "products", `UPDATE products SET stockout_id = (SELECT MIN(id) FROM stockouts) WHERE sku <> 'P00'`},
+		{"the stockout that a product names", "products", `UPDATE products SET stockout_id = (SELECT id FROM stockouts ORDER BY id LIMIT 1) WHERE sku <> 'P00'`},
 	}
 }
 
 // eventful makes a shop in which every rule has rows to look at.
 func eventful(t *testing.T, h harness) *shop {
 	t.Helper()
-	s := h.unverified(t, catalogue(
+	s := h.unchecked(t, catalogue(
 		ordered("P00", 1, 0, 2), ordered("P01", 1, 0, 2), ordered("P02", 1, 0, 2), ordered("P03", 1, 0, 2)))
 	for _, sku := range []restock.SKU{"P00", "P01", "P02"} {
 		s.mustBuy(sku, 1)
@@ -118,7 +118,7 @@ func corruptionFound(t *testing.T, h harness) {
 	checks, err := s.Verify(s.ctx())
 	s.must(err)
 	for _, c := range checks {
-		if !proven[c.Name] {
+		if !proven[c.Name] && c.Promise != "I3" { // that is about the database, and no row of it
 			t.Errorf("no corruption here proves that the rule %q can fail", c.Name)
 		}
 		if c.Broken > 0 {
@@ -140,7 +140,7 @@ func examplesBounded(t *testing.T, h harness) {
 	for i := range many {
 		products = append(products, plain(restock.SKU(fmt.Sprintf("P%02d", i)), 1))
 	}
-	s := h.unverified(t, catalogue(products...))
+	s := h.unchecked(t, catalogue(products...))
 	s.exec(`UPDATE products SET on_hand = on_hand + 1`)
 	checks, err := s.Verify(s.ctx())
 	s.must(err)

@@ -1,0 +1,3 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+INSERT IGNORE INTO turns (name) VALUES ('digest'), ('money');

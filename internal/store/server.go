@@ -1,0 +1,351 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue/sqlqueue"
+)
+
+// The limits towards a database server, for each process.
+const (
+	urgentConnsMax     = 8
+	backgroundConnsMax = 4
+	readingConnsMax    = 8
+	// connLifetime lets a pool find a new primary, and lets go of servers that
+	// were taken out behind the same name.
+	connLifetime = 15 * time.Minute
+	connIdleTime = 5 * time.Minute
+
+	// lockTimeout bounds the wait for a row that somebody else has locked, and
+	// actTimeout a whole act once it has its connection.
+	lockTimeout = 5 * time.Second
+	actTimeout  = 20 * time.Second
+	// dialTimeout bounds the wait for a server that is not there.
+	dialTimeout = 5 * time.Second
+
+	// triesMax is how often an act is tried that the server gave up for another
+	// one, and collisionsMax how often one that found a row which it was about to
+	// insert.
+	triesMax      = 10
+	collisionsMax = 4
+	// lostMax is how often an act is tried whose connection broke before it was
+	// committed.
+	lostMax = 3
+	// pauseBase is the longest pause before the second try. It doubles.
+	pauseBase = 2 * time.Millisecond
+)
+
+// server is a database on a server, which other processes use too. Each act is
+// a transaction of its own. Urgent acts and background work have connections of
+// their own, so that neither waits for the other; who finds none waits in line.
+//
+// An act that the server gave up, for a deadlock or for a row that another
+// process inserted first, is run again from its beginning. One whose connection
+// broke is run again only if it was not about to be committed: after that nobody
+// knows, and the caller is told that the database was not available.
+type server struct {
+	store   *Store
+	dialect sqlqueue.Dialect
+	judge   func(error) trouble
+
+	urgent, background *crew
+	reading            *sql.DB
+
+	mu     sync.Mutex
+	closed bool
+	acts   sync.WaitGroup
+
+	retries [troubles]atomic.Int64
+	pause   func(most time.Duration) time.Duration // a random part of it
+}
+
+// crew is the connections of one lane, and how many acts want one.
+type crew struct {
+	*sql.DB
+	size    int
+	waiting atomic.Int64
+}
+
+// trouble is why a statement failed, as far as it matters.
+type trouble int
+
+const (
+	otherTrouble trouble = iota
+	deadlock             // the server gave this transaction up for another
+	collision            // a row with this key is there already
+	lost                 // the connection is gone
+	readOnly             // the server takes no writes: it was the primary before
+	lockOrder            // a product was found too late to be locked in order
+	troubles             // how many there are
+)
+
+// connectors opens connections that act, others that read, and those that change
+// the schema, for which nothing takes too long.
+type connectors struct{ acting, reading, schema driver.Connector }
+
+func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
+	db := &server{
+		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax),
+		pause: func(most time.Duration) time.Duration { return rand.N(most) }, //nolint:gosec // it only spreads.
+	}
+	if !cfg.ReadOnly {
+		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax), size: urgentConnsMax}
+		db.background = &crew{DB: pool(c.acting, backgroundConnsMax), size: backgroundConnsMax}
+	}
+	return db
+}
+
+func pool(c driver.Connector, size int) *sql.DB {
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	db.SetConnMaxLifetime(connLifetime)
+	db.SetConnMaxIdleTime(connIdleTime)
+	return db
+}
+
+// close lets nobody in any more and waits for those who are.
+func (db *server) close() error {
+	db.mu.Lock()
+	db.closed = true
+	db.mu.Unlock()
+	db.acts.Wait()
+	errs := []error{db.reading.Close()}
+	for _, c := range []*crew{db.urgent, db.background} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// failed never happens: whether a commit is durable is the server's affair.
+func (*server) failed() <-chan struct{} { return nil }
+
+func (db *server) enter() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return errClosed()
+	}
+	db.acts.Add(1)
+	return nil
+}
+
+func (db *server) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	if db.urgent == nil {
+		return errReadOnly
+	}
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.acts.Done()
+	c := db.urgent
+	if l == background {
+		c = db.background
+	}
+	if c.waiting.Add(1) > waitingMax {
+		c.waiting.Add(-1)
+		return errCrowded()
+	}
+	defer c.waiting.Add(-1)
+	return unavailable("update", db.persist(ctx, c, fn))
+}
+
+// persist tries an act until it is committed or has failed for good.
+func (db *server) persist(ctx context.Context, c *crew, fn func(context.Context, *tx) error) error {
+	var locks []restock.ProductID // those that an earlier try found too late
+	for try := 1; ; try++ {
+		done, err := db.try(ctx, c, locks, fn)
+		if err == nil {
+			db.store.wake(done)
+			return nil
+		}
+		why := db.why(err)
+		if !worthAnother(why, try) || errors.As(err, new(*unknownOutcome)) {
+			return err
+		}
+		if late, ok := errors.AsType[*lateLock](err); ok {
+			locks = append(locks, late.all...)
+		}
+		db.retries[why].Add(1)
+		db.store.log.Debug("an act is run again", "try", try, "error", err)
+		if err := db.rest(ctx, why, try); err != nil {
+			return err
+		}
+	}
+}
+
+func (db *server) why(err error) trouble {
+	if errors.As(err, new(*lateLock)) {
+		return lockOrder
+	}
+	if errors.Is(err, errKeyTaken) {
+		return collision
+	}
+	return db.judge(err)
+}
+
+func worthAnother(why trouble, try int) bool {
+	switch why {
+	case deadlock, lockOrder:
+		return try < triesMax
+	case collision:
+		return try < collisionsMax
+	case lost:
+		return try < lostMax
+	case otherTrouble, readOnly, troubles:
+	}
+	return false
+}
+
+// rest pauses before an act that met others is tried again, so that they do not
+// meet again.
+func (db *server) rest(ctx context.Context, why trouble, try int) error {
+	if why != deadlock {
+		return nil
+	}
+	pause := time.NewTimer(db.pause(pauseBase << min(try, triesMax)))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// unknownOutcome is a commit that nobody knows the outcome of.
+type unknownOutcome struct{ err error }
+
+func (u *unknownOutcome) Error() string {
+	return fmt.Sprintf("the connection broke during the commit, which may have happened: %v", u.err)
+}
+
+func (u *unknownOutcome) Unwrap() error { return u.err }
+
+// try runs an act in one transaction. The caller may leave while it waits for a
+// connection; after that the outcome is waited for, because a caller must not be
+// told less than what is durable.
+func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, fn func(context.Context, *tx) error) (*tx, error) {
+	actCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	conn, begun, err := begin(ctx, actCtx, c, db.judge)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() // it goes back to the pool.
+	limit := time.AfterFunc(actTimeout, cancel)
+	defer limit.Stop()
+	t := db.store.newTx(db.statements(begun))
+	t.locks = true
+	err = protect(func() error {
+		if _, err := t.lock(actCtx, locks...); err != nil {
+			return err
+		}
+		if err := fn(actCtx, t); err != nil {
+			return err
+		}
+		return t.flush(actCtx)
+	})
+	if err == nil {
+		if err = begun.Commit(); err != nil && (db.judge(err) == lost || actCtx.Err() != nil) {
+			err = &unknownOutcome{err}
+		}
+	}
+	if err != nil {
+		_ = begun.Rollback() // a connection that cannot is closed, which does the same
+		if why := db.judge(err); why == readOnly || why == lost {
+			discard(conn)
+		}
+		return nil, err
+	}
+	return t, nil
+}
+
+// begin takes a connection and begins a transaction. Connections that broke
+// while they were idle are thrown away: after a restart of the server all are.
+func begin(ctx, actCtx context.Context, c *crew, judge func(error) trouble) (*sql.Conn, *sql.Tx, error) {
+	for broken := 0; ; broken++ {
+		conn, err := c.Conn(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("get a connection: %w", err)
+		}
+		begun, err := conn.BeginTx(actCtx, nil)
+		if err == nil {
+			return conn, begun, nil
+		}
+		discard(conn)
+		if judge(err) != lost || broken >= c.size {
+			return nil, nil, fmt.Errorf("begin: %w", err)
+		}
+	}
+}
+
+// discard closes a connection instead of giving it back.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // that is what it is for
+	_ = conn.Close()                                           // it is gone already
+}
+
+func (db *server) view(ctx context.Context, fn func(context.Context, *tx) error) error {
+	snapshot, err := db.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return unavailable("begin reading", err)
+	}
+	defer snapshot.Rollback() //nolint:errcheck // it changed nothing.
+	return unavailable("view", fn(ctx, db.store.newTx(db.statements(snapshot))))
+}
+
+func (db *server) statements(begun *sql.Tx) statements {
+	return serverStatements{tx: begun, dialect: db.dialect}
+}
+
+// serverStatements says statements in the words of a server, with arguments of
+// the few types that every driver stores alike.
+type serverStatements struct {
+	tx      *sql.Tx
+	dialect sqlqueue.Dialect
+}
+
+func (s serverStatements) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	args, err := plainArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return s.tx.ExecContext(ctx, s.dialect.Statement(query), args...)
+}
+
+func (s serverStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	args, err := plainArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return s.tx.QueryContext(ctx, s.dialect.Statement(query), args...)
+}
+
+// retried gives how often acts were run again, by the reason.
+func (db *server) retried() map[string]int64 {
+	return map[string]int64{
+		"deadlock": db.retries[deadlock].Load(), "collision": db.retries[collision].Load(),
+		"connection lost": db.retries[lost].Load(), "lock order": db.retries[lockOrder].Load(),
+	}
+}
+
+// Retries gives how often acts were run again, by the reason; nil for a
+// database that has one writer.
+func (s *Store) Retries() map[string]int64 {
+	if db, ok := s.db.(*server); ok {
+		return db.retried()
+	}
+	return nil
+}
