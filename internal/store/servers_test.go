@@ -1,0 +1,147 @@
+package store_test
+
+import (
+	"database/sql"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/restock/restock/internal/store"
+	"github.com/restock/restock/internal/store/storetest"
+	"github.com/restock/restock/test/servers"
+)
+
+// serverDatabases opens databases on a private server, and remembers which
+// belongs to which store.
+type serverDatabases struct {
+	database func(t *testing.T) string
+	raw      func(address string) (driver, dsn string)
+	// uncheck drops what keeps plain SQL from spoiling rows.
+	uncheck func(t *testing.T, db *sql.DB)
+	urls    sync.Map
+}
+
+func mariaDBs() *serverDatabases {
+	return &serverDatabases{
+		database: func(t *testing.T) string { t.Helper(); return servers.MariaDB(t) },
+		raw: func(address string) (string, string) {
+			u, _ := url.Parse(address) // it is ours
+			return "mysql", u.User.Username() + "@tcp(" + u.Host + ")" + u.Path +
+				"?foreign_key_checks=0&check_constraint_checks=0&sql_mode=%27ANSI_QUOTES,PIPES_AS_CONCAT%27"
+		},
+		uncheck: func(*testing.T, *sql.DB) {}, // its sessions check nothing
+	}
+}
+
+func postgreSQLs() *serverDatabases {
+	return &serverDatabases{
+		database: emptyPostgreSQL,
+		raw: func(address string) (string, string) {
+			return "pgx", address + "&session_replication_role=replica"
+		},
+		uncheck: dropChecks,
+	}
+}
+
+// emptySchema is a database with the schema, of which others are copies: the
+// schema is what takes long.
+//
+//nolint:gochecknoglobals // it is made once for the server that all tests share.
+var emptySchema struct {
+	once sync.Once
+	url  string
+}
+
+func emptyPostgreSQL(t *testing.T) string {
+	t.Helper()
+	emptySchema.once.Do(func() {
+		address := servers.PostgreSQL(noCleanup{t})
+		s, err := store.Open(t.Context(), address, store.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		emptySchema.url = address
+	})
+	return servers.PostgreSQLCopy(t, emptySchema.url)
+}
+
+// noCleanup keeps what a test makes for the others.
+type noCleanup struct{ *testing.T }
+
+func (noCleanup) Cleanup(func()) {}
+
+func dropChecks(t *testing.T, db *sql.DB) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname)
+		FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var drops []string
+	for rows.Next() {
+		var drop string
+		if err := rows.Scan(&drop); err != nil {
+			t.Fatal(err)
+		}
+		drops = append(drops, drop)
+	}
+	if _, err := db.ExecContext(t.Context(), strings.Join(drops, "; ")); err != nil || rows.Err() != nil {
+		t.Fatal(err, rows.Err())
+	}
+}
+
+func (d *serverDatabases) open(t *testing.T, cfg store.Config) *store.Store {
+	t.Helper()
+	address := d.database(t)
+	s, err := store.Open(t.Context(), address, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeOpen(t, s) })
+	d.urls.Store(s, address)
+	return s
+}
+
+func (d *serverDatabases) plain(t *testing.T, s *store.Store) *sql.DB {
+	t.Helper()
+	address, _ := d.urls.Load(s)
+	driver, dsn := d.raw(address.(string))
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxIdleConns(1)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func (d *serverDatabases) unchecked(t *testing.T, s *store.Store) *sql.DB {
+	t.Helper()
+	db := d.plain(t, s)
+	d.uncheck(t, db)
+	return db
+}
+
+func (d *serverDatabases) all() storetest.Databases {
+	return storetest.Databases{Open: d.open, Raw: d.plain, Unchecked: d.unchecked}
+}
+
+func TestConformanceOnMariaDB(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, mariaDBs().all())
+}
+
+func TestConformanceOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, postgreSQLs().all())
+}
+
