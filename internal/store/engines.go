@@ -14,6 +14,9 @@ import (
 func (s *Store) UseEngine(ctx context.Context, name string) ([]string, error) {
 	var before []string
 	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnSettings); err != nil {
+			return err
+		}
 		last, err := tx.setting(ctx, settingQueueEngine)
 		if err != nil {
 			return err
@@ -36,6 +39,9 @@ func (s *Store) UseEngine(ctx context.Context, name string) ([]string, error) {
 // ForgetEngine says that an engine used before holds nothing any more.
 func (s *Store) ForgetEngine(ctx context.Context, name string, act restock.Act) error {
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnSettings); err != nil {
+			return err
+		}
 		before, err := tx.enginesBefore(ctx)
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ var ErrBusy = errors.New("the message is on its way to its queue again")
 const (
 	sqlNextFailure = `SELECT COALESCE(MAX(claim), 0) + 1 FROM queue_failures WHERE message_id = ? AND queue = ?`
 
-	sqlBuried = `SELECT state, claimed, buried_copy FROM queue_deliveries WHERE message_id = ? AND queue = ?`
+	sqlBuried = `SELECT state, claimed, buried_copy FROM queue_deliveries WHERE message_id = ? AND queue = ? FOR UPDATE`
 
 	sqlInsertDead = `INSERT INTO queue_deliveries (message_id, queue, state, receives, visible_at, last_error, dead_at, buried_copy)
 		VALUES (?, ?, 'dead', ?, ?, ?, ?, ?)`

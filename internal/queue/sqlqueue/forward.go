@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/restock/restock/internal/queue/driver"
 )
@@ -34,6 +35,7 @@ func (f *Forwarder) Publish(ctx context.Context, messages []driver.Outgoing) []e
 	var woken []string
 	err := f.queue.update(ctx, func(ctx context.Context, tx Execer) error {
 		woken = nil // the store may run this again
+		var letters []letter
 		for i, m := range messages {
 			queues := driver.QueuesOf(f.routes, m)
 			if errs[i] = valid(m.Queue, m.Message); len(queues) > 0 && m.Queue == "" {
@@ -44,13 +46,11 @@ func (f *Forwarder) Publish(ctx context.Context, messages []driver.Outgoing) []e
 				continue
 			}
 			for _, queue := range queues {
-				if err := f.put(ctx, tx, queue, m.Message); err != nil {
-					return err
-				}
+				letters = append(letters, letter{queue, m.Message})
 			}
 			woken = append(woken, queues...)
 		}
-		return nil
+		return f.publish(ctx, tx, letters)
 	})
 	if err != nil {
 		for i := range errs {
@@ -70,6 +70,24 @@ func (f *Forwarder) put(ctx context.Context, tx Execer, queue string, m driver.M
 	}
 	if _, err := tx.Exec(ctx, sqlWaitAgain, micros(f.queue.leaseTime()), m.ID[:], queue); err != nil {
 		return fmt.Errorf("put message %s on %s again: %w", m.ID, queue, err)
+	}
+	return nil
+}
+
+// letter is a message and the queue that it goes to.
+type letter struct {
+	queue   string
+	message driver.Message
+}
+
+// publish goes queue by queue, as all do who publish to several: each locks the
+// row that counts the messages of its queue.
+func (f *Forwarder) publish(ctx context.Context, tx Execer, letters []letter) error {
+	slices.SortStableFunc(letters, func(a, b letter) int { return strings.Compare(a.queue, b.queue) })
+	for _, l := range letters {
+		if err := f.put(ctx, tx, l.queue, l.message); err != nil {
+			return err
+		}
 	}
 	return nil
 }

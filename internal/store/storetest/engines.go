@@ -58,7 +58,7 @@ func engineIsRemembered(t *testing.T, h harness) {
 func outboxTakesAll(t *testing.T, h harness) {
 	q := sqlqueue.New(sqlqueue.Config{})
 	s := &shop{t: t, clock: newClock()}
-	s.Store = h.open(t, store.Config{Now: s.clock.now, Queue: q, Outbox: true})
+	s.Store = h.Open(t, store.Config{Now: s.clock.now, Queue: q, Outbox: true})
 	s.apply(catalogue(ordered("CP-1", 1, 0, 3)))
 	_, err := s.Sell(s.ctx(), []restock.Cart{cart(line("CP-1", 1))})
 	s.must(err)

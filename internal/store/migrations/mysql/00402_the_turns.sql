@@ -1,3 +1,3 @@
 -- +goose NO TRANSACTION
 -- +goose Up
-INSERT IGNORE INTO turns (name) VALUES ('digest'), ('money');
+INSERT IGNORE INTO turns (name) VALUES ('digest'), ('money'), ('settings');

@@ -11,7 +11,7 @@
 CREATE TABLE turns (
     name TEXT COLLATE "C" NOT NULL PRIMARY KEY
 );
-INSERT INTO turns (name) VALUES ('digest'), ('money');
+INSERT INTO turns (name) VALUES ('digest'), ('money'), ('settings');
 
 CREATE TABLE settings (
     name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,

@@ -1,4 +1,4 @@
--- What migrations/sqlite made in step 1. Step n of SQLite is n01, n02 … here,
+-- What migrations/sqlite had made by step 2. Later, step n of SQLite is n01, n02 … here,
 -- one statement that can be run again in each: DDL commits by itself.
 
 -- +goose NO TRANSACTION

@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS queue_deliveries (
     told_in           BINARY(16), -- the digest that told operations that it is dead
     discarded_at      BIGINT,
     discard_reason    TEXT         NOT NULL DEFAULT (''),
+    -- Which copy of a broker's dead-letter queue made this row a dead letter, so
+    -- that the same copy, seen again after a crash, does not undo a redrive.
+    buried_copy       TEXT         NOT NULL DEFAULT (''),
     PRIMARY KEY (message_id, queue),
     KEY queue_deliveries_visible (queue, state, visible_at, message_id),
     KEY queue_deliveries_dead (state, dead_at, message_id, queue),

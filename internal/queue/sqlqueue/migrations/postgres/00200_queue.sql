@@ -1,4 +1,4 @@
--- What migrations/sqlite made in step 1. Step n of SQLite is step n00 here.
+-- What migrations/sqlite had made by step 2. Step n of SQLite is step n00 here.
 
 -- +goose Up
 
@@ -32,6 +32,9 @@ CREATE TABLE queue_deliveries (
     told_in           BYTEA, -- the digest that told operations that it is dead
     discarded_at      BIGINT,
     discard_reason    TEXT   COLLATE "C" NOT NULL DEFAULT '',
+    -- Which copy of a broker's dead-letter queue made this row a dead letter, so
+    -- that the same copy, seen again after a crash, does not undo a redrive.
+    buried_copy       TEXT   COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (message_id, queue)
 ) WITH (fillfactor = 80);
 
@@ -52,6 +55,8 @@ CREATE TABLE queue_failures (
     error      TEXT   COLLATE "C" NOT NULL,
     PRIMARY KEY (message_id, queue, claim)
 );
+-- Those of a message that a broker delivered at last go by age.
+CREATE INDEX queue_failures_at ON queue_failures (at);
 
 -- published = rows in queue_deliveries + purged, for every queue, at every commit.
 CREATE TABLE queue_totals (

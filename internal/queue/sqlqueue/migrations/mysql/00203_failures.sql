@@ -10,5 +10,7 @@ CREATE TABLE IF NOT EXISTS queue_failures (
     receive    BIGINT       NOT NULL,
     at         BIGINT       NOT NULL,
     error      TEXT         NOT NULL,
-    PRIMARY KEY (message_id, queue, claim)
+    PRIMARY KEY (message_id, queue, claim),
+    -- Those of a message that a broker delivered at last go by age.
+    KEY queue_failures_at (at)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
