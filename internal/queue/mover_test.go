@@ -23,7 +23,7 @@ const relayQueue = "relay"
 type outbox struct {
 	*sqlqueue.Queue
 	t  *testing.T
-	db *queuetest.SQLite
+	db *queuetest.Database
 }
 
 func newOutbox(t *testing.T) outbox {

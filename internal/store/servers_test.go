@@ -144,4 +144,3 @@ func TestConformanceOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, postgreSQLs().all())
 }
-

@@ -33,7 +33,7 @@ func BenchmarkStats(b *testing.B) {
 }
 
 // publishDone publishes messages that are done already.
-func publishDone(b *testing.B, db *queuetest.SQLite, q *sqlqueue.Queue, n uint64) {
+func publishDone(b *testing.B, db *queuetest.Database, q *sqlqueue.Queue, n uint64) {
 	b.Helper()
 	m := driver.Message{Type: stockLow, Subject: "CP-502101", Body: []byte(`{"version":1}`)}
 	err := db.Update(b.Context(), func(ctx context.Context, tx sqlqueue.Execer) error {

@@ -54,7 +54,7 @@ func checkNamed(t *testing.T, name string) queuetest.Check {
 type fault struct {
 	name, noticedBy, says string
 	patience              time.Duration // 0 is that of the check
-	inject                func(*queuetest.SQLite, *queuetest.Harness)
+	inject                func(*queuetest.Database, *queuetest.Harness)
 }
 
 func faults() []fault {
@@ -68,7 +68,7 @@ func faults() []fault {
 		{"a claim is not counted", "RetryCountsTheReceive", "receive 1, want 2", 0, onDriver(func(f *faulty) {
 			f.received = func(d *driver.Delivery) { d.Receives = 1 }
 		})},
-		{"a message is given twice", "NoMessageIsHeldTwiceAtOnce", "at once", 0, func(_ *queuetest.SQLite, h *queuetest.Harness) {
+		{"a message is given twice", "NoMessageIsHeldTwiceAtOnce", "at once", 0, func(_ *queuetest.Database, h *queuetest.Harness) {
 			h.Driver = &doubling{Driver: h.Driver}
 		}},
 		{"max is ignored", "ReceiveTakesAtMostMax", "at most 2", 0, onDriver(func(f *faulty) {
@@ -96,7 +96,7 @@ func faults() []fault {
 		{"the cause of death is lost", "AFailingMessageIsDeadAfterReceivesMax", "want the last error", 0, onDriver(func(f *faulty) {
 			f.dead = func(ctx context.Context, d driver.Delivery, _ string) error { return f.Driver.Dead(ctx, d, "") }
 		})},
-		{"nobody is woken", "APublishWakesWhoWaits", "receive: context deadline exceeded", inVain, func(db *queuetest.SQLite, h *queuetest.Harness) {
+		{"nobody is woken", "APublishWakesWhoWaits", "receive: context deadline exceeded", inVain, func(db *queuetest.Database, h *queuetest.Harness) {
 			asleep := sqlqueue.New(sqlqueue.Config{PollInterval: pollNever})
 			asleep.Bind(db)
 			h.Driver = asleep
@@ -110,8 +110,8 @@ func faults() []fault {
 	}
 }
 
-func onDriver(breakIt func(*faulty)) func(*queuetest.SQLite, *queuetest.Harness) {
-	return func(_ *queuetest.SQLite, h *queuetest.Harness) {
+func onDriver(breakIt func(*faulty)) func(*queuetest.Database, *queuetest.Harness) {
+	return func(_ *queuetest.Database, h *queuetest.Harness) {
 		f := &faulty{Driver: h.Driver}
 		f.done, f.later, f.dead = h.Driver.Done, h.Driver.Later, h.Driver.Dead
 		f.asked, f.received = func(*driver.Request) {}, func(*driver.Delivery) {}
@@ -173,8 +173,8 @@ func (d *doubling) Receive(ctx context.Context, queue string, r driver.Request) 
 	return got, err
 }
 
-func onDesk(breakIt func(*faultyDesk)) func(*queuetest.SQLite, *queuetest.Harness) {
-	return func(_ *queuetest.SQLite, h *queuetest.Harness) {
+func onDesk(breakIt func(*faultyDesk)) func(*queuetest.Database, *queuetest.Harness) {
+	return func(_ *queuetest.Database, h *queuetest.Harness) {
 		d := &faultyDesk{Desk: h.Desk}
 		breakIt(d)
 		h.Desk = d

@@ -41,7 +41,7 @@ func (c *clock) advance(d time.Duration) {
 type bench struct {
 	*sqlqueue.Queue
 	t     *testing.T
-	db    *queuetest.SQLite
+	db    *queuetest.Database
 	clock *clock
 }
 
