@@ -1,0 +1,26 @@
+package store
+
+import "database/sql"
+
+// ConnsInUse is how many connections to a server acts and views hold now.
+func (s *Store) ConnsInUse() int {
+	n := 0
+	for _, db := range s.pools() {
+		n += db.Stats().InUse
+	}
+	return n
+}
+
+// ConnsMax is how many connections there can be at most, and are open now.
+func (s *Store) ConnsMax() (most, open int) {
+	for _, db := range s.pools() {
+		most += db.Stats().MaxOpenConnections
+		open += db.Stats().OpenConnections
+	}
+	return most, open
+}
+
+func (s *Store) pools() []*sql.DB {
+	db := s.db.(*server)
+	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading}
+}
