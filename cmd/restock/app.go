@@ -68,8 +68,10 @@ func (a *app) open(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Data, ownerOnly); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	if err := a.lockRoles(); err != nil {
-		return err
+	if !store.OnServer(a.cfg.databaseURL()) { // on a server, any number of processes may share a role
+		if err := a.lockRoles(); err != nil {
+			return err
+		}
 	}
 	zone, err := time.LoadLocation(a.cfg.Timezone)
 	if err != nil {

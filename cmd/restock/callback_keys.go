@@ -38,6 +38,7 @@ func (a *app) openKeyring(ctx context.Context) error {
 
 type callbackKeysCommand struct {
 	List   callbackKeysListCommand   `cmd:"" default:"withargs" help:"List the keys; secrets are not shown."`
+	Make   callbackKeysMakeCommand   `cmd:"" help:"Make a key file for a database on a server, where every process needs the same."`
 	Rotate callbackKeysRotateCommand `cmd:"" help:"Add a fresh key, which signs from now on; the others go on verifying."`
 }
 
@@ -102,6 +103,30 @@ func (l *callbackKeysListCommand) Run(c *console) error {
 		fmt.Fprintf(table, "%d\t%s\t%s\n", key.ID, key.Fingerprint, map[bool]string{true: "signs and verifies", false: "verifies"}[key.Signs])
 	}
 	return table.Flush()
+}
+
+type callbackKeysMakeCommand struct {
+	File string `arg:"" type:"path" help:"The file; it must not be there yet."`
+}
+
+// Help is shown by restock callback-keys make --help.
+func (callbackKeysMakeCommand) Help() string {
+	return `A database on SQLite needs none: restock serve makes its file in the data folder.
+
+Example:
+  restock callback-keys make callback-keys
+  restock serve --db postgres://shop@db.example/restock --callback-keys-file callback-keys`
+}
+
+func (m *callbackKeysMakeCommand) Run(c *console) error {
+	if _, err := os.Lstat(m.File); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s is there already; a file with keys is never replaced, `restock callback-keys rotate` adds one", m.File), err)
+	}
+	if _, err := writeSecret(m.File, replenish.NewKeys().Format()); err != nil {
+		return err
+	}
+	c.printf("made %s; back it up: orders that are signed with a lost key cannot be delivered\n", m.File)
+	return nil
 }
 
 type callbackKeysRotateCommand struct {

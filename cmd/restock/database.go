@@ -15,7 +15,7 @@ import (
 // server.
 type database struct {
 	Data string `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"The data folder."`
-	DB   string `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	DB   string `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database: sqlite:PATH, mysql://USER:PASSWORD@HOST/NAME or postgres://…; sqlite:restock.db in the data folder when left out."`
 }
 
 func (d *database) url() string {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/restock/restock/internal/store"
 	"github.com/restock/restock/internal/webhook"
 )
 
@@ -38,7 +39,7 @@ func (a *app) greet(c *console) {
 	c.printf("restock %s serves %s\n", version, strings.Join(a.cfg.Roles, ", "))
 	c.printf("  buyers and factories  %s\n", a.publicURL())
 	c.printf("  operators             %s/v1/status, token in %s\n", a.admin.URL(), a.cfg.tokenPath())
-	c.printf("  database              %s\n", a.cfg.databaseURL())
+	c.printf("  database              %s\n", store.Redact(a.cfg.databaseURL()))
 	if a.engine.broker != nil {
 		c.printf("  messages              %s\n", a.engine.name)
 	}
@@ -77,7 +78,7 @@ func (s *configCheckCommand) Run(c *console) error {
 		return err
 	}
 	c.printf("listen           %s\nadmin-listen     %s\ndatabase         %s\nqueue            %s\nmail             %s\nroles            %s\n",
-		s.Listen, orDefault(s.AdminListen, s.Listen), s.databaseURL(), engineName(s.Queue), mailHost(s.mailURL()), strings.Join(s.Roles, ","))
+		s.Listen, orDefault(s.AdminListen, s.Listen), store.Redact(s.databaseURL()), engineName(s.Queue), mailHost(s.mailURL()), strings.Join(s.Roles, ","))
 	c.printf("public-url       %s\noperations       %s\ntimezone         %s\n", orDefault(s.PublicURL, "http://"+s.Listen), s.OperationsEmail, s.Timezone)
 	if s.OperationsWebhook != "" {
 		c.printf("webhook          %s\n", webhook.Host(s.OperationsWebhook))

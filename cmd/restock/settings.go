@@ -29,7 +29,7 @@ type settings struct {
 	Listen      string   `env:"RESTOCK_LISTEN" default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
 	AdminListen string   `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach /v1; the same as --listen when that is loopback."`
 	Data        string   `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
-	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database; sqlite:restock.db in the data folder."`
+	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database: sqlite:PATH, mysql://USER:PASSWORD@HOST/NAME or postgres://…; sqlite:restock.db in the data folder when left out."`
 	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
 	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
 	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
@@ -131,6 +131,9 @@ func (s *settings) check() error {
 	}
 	if err := store.CheckURL(s.databaseURL()); err != nil {
 		mistake("--db: %w", err)
+	} else if store.OnServer(s.databaseURL()) && s.CallbackKeysFile == "" {
+		mistake("--callback-keys-file: a database on a server needs it, the same for all processes; " +
+			"`restock callback-keys make FILE` makes one")
 	}
 	if err := mail.Check(s.mailURL()); err != nil {
 		mistake("--mail: %w", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
@@ -130,6 +131,9 @@ func (a address) requireCurrent(ctx context.Context) error {
 	steps, err := a.steps(ctx)
 	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(steps, func(m Migration) bool { return m.Applied }) {
+		return errNoDatabase(a.shown)
 	}
 	for _, step := range steps {
 		if !step.Applied {

@@ -61,6 +61,7 @@ func mysqlConnectors(u *url.URL) (connectors, error) {
 	}
 	patient := cfg.Clone()
 	patient.ReadTimeout, patient.WriteTimeout = 0, 0
+	patient.ParseTime = true // goose reads when a step was applied
 	schema, err := mysql.NewConnector(patient)
 	if err != nil {
 		return connectors{}, fmt.Errorf("its options: %w", err)

@@ -18,11 +18,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// setting is in what arrangement a story is played: where the messages are, and
-// whether each role has a process of its own.
+// setting is in what arrangement a story is played: where the rows and the
+// messages are, and whether each role has a process of its own.
 type setting struct {
-	engine *engine // nil is the default
-	apart  bool
+	database string  // its address; "" is the default
+	engine   *engine // nil is the default
+	apart    bool
 }
 
 // roles are those of restock serve, each on its own when they are apart.

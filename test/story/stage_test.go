@@ -123,6 +123,11 @@ func setStageFor(env *testscript.Env, arrangement setting) error {
 	env.Setenv("PATH", filepath.Dir(binary())+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("RESTOCK_DATA", filepath.Join(env.WorkDir, "data"))
 	env.Vars = append(env.Vars, "TZ=UTC", raceOptions)
+	if arrangement.database != "" {
+		if err := setDatabase(env, arrangement.database); err != nil {
+			return err
+		}
+	}
 	env.Defer(func() {
 		if err := s.clear(); err != nil {
 			env.T().Log(err)
@@ -175,9 +180,7 @@ func want(args []string, least, most int) error {
 }
 
 func (s *stage) serve(ts *testscript.TestScript, args []string) error {
-	if s.setting.engine != nil {
-		args = append([]string{"--queue", s.setting.engine.url}, args...)
-	}
+	args = append(s.arranged(ts), args...)
 	if s.setting.apart {
 		return s.serveApart(ts, args)
 	}
@@ -188,11 +191,20 @@ func (s *stage) serveAs(ts *testscript.TestScript, args []string) error {
 	if len(args) == 0 {
 		return errors.New("name the roles")
 	}
-	args = append([]string{"--roles", args[0]}, args[1:]...)
-	if s.setting.engine != nil {
-		args = append([]string{"--queue", s.setting.engine.url}, args...)
-	}
+	args = append(s.arranged(ts), append([]string{"--roles", args[0]}, args[1:]...)...)
 	return s.serveOne(ts, args)
+}
+
+// arranged is the flags that the arrangement of the story gives to a server.
+func (s *stage) arranged(ts *testscript.TestScript) []string {
+	var flags []string
+	if s.setting.engine != nil {
+		flags = append(flags, "--queue", s.setting.engine.url)
+	}
+	if s.setting.database != "" {
+		flags = append(flags, "--db", s.setting.database, "--callback-keys-file", ts.MkAbs(sharedKeys))
+	}
+	return flags
 }
 
 func (s *stage) serveOne(ts *testscript.TestScript, args []string) error {
