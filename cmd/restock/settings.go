@@ -109,6 +109,19 @@ func orDefault(value, standard string) string {
 	return value
 }
 
+// checkDatabase reports an address that is none, and a server whose processes
+// would each make callback keys of their own.
+func (s *settings) checkDatabase() error {
+	if err := store.CheckURL(s.databaseURL()); err != nil {
+		return fmt.Errorf("--db: %w", err)
+	}
+	if store.OnServer(s.databaseURL()) && s.CallbackKeysFile == "" {
+		return errors.New("--callback-keys-file: a database on a server needs it, the same for all processes; " +
+			"`restock callback-keys make FILE` makes one")
+	}
+	return nil
+}
+
 // check reports all mistakes at once.
 func (s *settings) check() error {
 	var mistakes []error
@@ -129,11 +142,8 @@ func (s *settings) check() error {
 	if s.RefusedStatus != 409 && s.RefusedStatus != 200 {
 		mistake("--refused-status: %d must be 409 or 200", s.RefusedStatus)
 	}
-	if err := store.CheckURL(s.databaseURL()); err != nil {
-		mistake("--db: %w", err)
-	} else if store.OnServer(s.databaseURL()) && s.CallbackKeysFile == "" {
-		mistake("--callback-keys-file: a database on a server needs it, the same for all processes; " +
-			"`restock callback-keys make FILE` makes one")
+	if err := s.checkDatabase(); err != nil {
+		mistakes = append(mistakes, err)
 	}
 	if err := mail.Check(s.mailURL()); err != nil {
 		mistake("--mail: %w", err)

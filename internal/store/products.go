@@ -113,7 +113,7 @@ const productsPerStatement = 64
 // SQLite the transaction already excludes every other writer.
 //
 // An act that finds out late which products it touches may need one before those
-// that it has already. The error is then a lateLock, and the act is run again
+// that it has already. The error is then a lateLockError, and the act is run again
 // with all of them locked at its beginning.
 func (t *tx) lock(ctx context.Context, ids ...restock.ProductID) (map[restock.ProductID]restock.Product, error) {
 	ids = inOrder(ids)
@@ -151,7 +151,7 @@ func (t *tx) mayLock(ids []restock.ProductID) error {
 	for _, id := range ids {
 		_, has := slices.BinarySearchFunc(t.held, id, compareIDs)
 		if !has && compareIDs(id, t.held[len(t.held)-1]) < 0 {
-			return &lateLock{all: inOrder(slices.Concat(t.held, ids))}
+			return &lateLockError{all: inOrder(slices.Concat(t.held, ids))}
 		}
 	}
 	return nil
@@ -165,10 +165,10 @@ func (t *tx) forUpdate() string {
 	return ` FOR UPDATE`
 }
 
-// lateLock says that an act has to begin again with these products locked.
-type lateLock struct{ all []restock.ProductID }
+// lateLockError says that an act has to begin again with these products locked.
+type lateLockError struct{ all []restock.ProductID }
 
-func (l *lateLock) Error() string {
+func (l *lateLockError) Error() string {
 	return fmt.Sprintf("%d products have to be locked in order from the beginning", len(l.all))
 }
 

@@ -95,7 +95,7 @@ type connectors struct{ acting, reading, schema driver.Connector }
 func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
 	db := &server{
 		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax),
-		pause: func(most time.Duration) time.Duration { return rand.N(most) }, //nolint:gosec // it only spreads.
+		pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
 		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax), size: urgentConnsMax}
@@ -171,10 +171,10 @@ func (db *server) persist(ctx context.Context, c *crew, fn func(context.Context,
 			return nil
 		}
 		why := db.why(err)
-		if !worthAnother(why, try) || errors.As(err, new(*unknownOutcome)) {
+		if !worthAnother(why, try) || errors.As(err, new(*unknownOutcomeError)) {
 			return err
 		}
-		if late, ok := errors.AsType[*lateLock](err); ok {
+		if late, ok := errors.AsType[*lateLockError](err); ok {
 			locks = append(locks, late.all...)
 		}
 		db.retries[why].Add(1)
@@ -186,7 +186,7 @@ func (db *server) persist(ctx context.Context, c *crew, fn func(context.Context,
 }
 
 func (db *server) why(err error) trouble {
-	if errors.As(err, new(*lateLock)) {
+	if errors.As(err, new(*lateLockError)) {
 		return lockOrder
 	}
 	if errors.Is(err, errKeyTaken) {
@@ -224,14 +224,14 @@ func (db *server) rest(ctx context.Context, why trouble, try int) error {
 	}
 }
 
-// unknownOutcome is a commit that nobody knows the outcome of.
-type unknownOutcome struct{ err error }
+// unknownOutcomeError is a commit that nobody knows the outcome of.
+type unknownOutcomeError struct{ err error }
 
-func (u *unknownOutcome) Error() string {
+func (u *unknownOutcomeError) Error() string {
 	return fmt.Sprintf("the connection broke during the commit, which may have happened: %v", u.err)
 }
 
-func (u *unknownOutcome) Unwrap() error { return u.err }
+func (u *unknownOutcomeError) Unwrap() error { return u.err }
 
 // try runs an act in one transaction. The caller may leave while it waits for a
 // connection; after that the outcome is waited for, because a caller must not be
@@ -259,7 +259,7 @@ func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, f
 	})
 	if err == nil {
 		if err = begun.Commit(); err != nil && (db.judge(err) == lost || actCtx.Err() != nil) {
-			err = &unknownOutcome{err}
+			err = &unknownOutcomeError{err}
 		}
 	}
 	if err != nil {

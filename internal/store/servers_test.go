@@ -107,10 +107,27 @@ func (d *serverDatabases) open(t *testing.T, cfg store.Config) *store.Store {
 	return s
 }
 
+// plain checks no constraint on MariaDB, and no foreign key on PostgreSQL.
 func (d *serverDatabases) plain(t *testing.T, s *store.Store) *sql.DB {
 	t.Helper()
 	address, _ := d.urls.Load(s)
 	driver, dsn := d.raw(address.(string))
+	return openDSN(t, driver, dsn)
+}
+
+// checked is plain SQL as anybody has it.
+func (d *serverDatabases) checked(t *testing.T, s *store.Store) *sql.DB {
+	t.Helper()
+	address, _ := d.urls.Load(s)
+	driver, dsn := d.raw(address.(string))
+	for _, loose := range []string{"foreign_key_checks=0&", "check_constraint_checks=0&", "&session_replication_role=replica"} {
+		dsn = strings.Replace(dsn, loose, "", 1)
+	}
+	return openDSN(t, driver, dsn)
+}
+
+func openDSN(t *testing.T, driver, dsn string) *sql.DB {
+	t.Helper()
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	guardian *exec.Cmd
-	leash    io.Closer // the server lives for as long as this is open
+	leash    io.WriteCloser // the server lives for as long as this is open
 	ended    chan struct{}
 	names    atomic.Int64
 }
@@ -160,8 +161,11 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err := errors.Join(err, l.Close()); err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
 }
 
 // guard starts the server as its child, waits until its own input ends, which it
@@ -181,7 +185,7 @@ func (s *Server) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	argv, stop := s.kind.command(s.bin, s.folder, s.port)
-	cmd := exec.CommandContext(context.Background(), "sh", append([]string{"-c", guard, "guardian"}, argv...)...)
+	cmd := exec.CommandContext(context.Background(), "sh", append([]string{"-c", guard, "guardian"}, argv...)...) //nolint:gosec // what find and command gave.
 	cmd.Env = append(os.Environ(), "FOLDER="+s.folder, "STOP="+stop)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tests; the guardian cleans up
 	leash, err := cmd.StdinPipe()
@@ -230,7 +234,7 @@ func (s *Server) answers() error {
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = io.WriteString(s.leash.(io.Writer), "keep\n")
+	_, _ = io.WriteString(s.leash, "keep\n")
 	<-s.ended
 }
 
@@ -302,7 +306,7 @@ func install(packages ...string) error {
 
 // run runs a program to its end.
 func run(ctx context.Context, argv ...string) error {
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput() //nolint:gosec // as above.
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", filepath.Base(argv[0]), err, out)
 	}
