@@ -93,6 +93,9 @@ func (t *tx) freeFor(ctx context.Context, p restock.Product, a *restock.Adjustme
 			"%s: %d would be on hand and %d are reserved, by %s; release some, or let the youngest go",
 			p.SKU, a.OnHand, reserved, names(holding))
 	}
+	if err := t.lockReservedWith(ctx, p.ID); err != nil {
+		return reserved, err
+	}
 	for _, id := range holding {
 		if a.OnHand >= reserved {
 			break
@@ -105,6 +108,21 @@ func (t *tx) freeFor(ctx context.Context, p restock.Product, a *restock.Adjustme
 		reserved -= freed
 	}
 	return reserved, nil
+}
+
+// lockReservedWith locks all products that are reserved together with one, since
+// they are freed with it.
+func (t *tx) lockReservedWith(ctx context.Context, product restock.ProductID) error {
+	if !t.locks {
+		return nil
+	}
+	ids, err := collect(ctx, t, `SELECT DISTINCT o.product_id FROM reservation_lines l JOIN reservations r ON r.id = l.reservation_id
+			JOIN reservation_lines o ON o.reservation_id = r.id
+		WHERE l.product_id = ? AND r.state = 'held'`, []any{product}, scanID[restock.Product])
+	if err == nil {
+		_, err = t.lock(ctx, ids...)
+	}
+	return err
 }
 
 // freeButFor releases a reservation, and leaves the stock of one product to the

@@ -389,3 +389,61 @@ func (a *actor) mail(ctx context.Context) {
 		a.ok(a.s.EndDigest(ctx, digest.ID))
 	}
 }
+
+// TestProductsThatAreFoundLateAreLockedInOrder lets one act find out about many
+// products only as it goes, against the order of their ids.
+func TestProductsThatAreFoundLateAreLockedInOrder(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, d *serverDatabases) {
+		const many = 30
+		both := d.processes(t, 2)
+		s := both[0]
+		products := make([]restock.CatalogProduct, many)
+		for i := range products {
+			products[i] = donut(restock.SKU(fmt.Sprintf("P%02d", i)), 10)
+		}
+		fill(t, s, products...)
+		last := products[many-1].SKU
+		for i := range many - 1 { // reservations of the last product, each with another
+			if _, err := s.Reserve(t.Context(), cartOf(last, products[many-2-i].SKU), time.Hour); i < 10 && err != nil {
+				t.Fatal(err)
+			}
+		}
+		counted := int64(0)
+		a, err := s.Adjust(t.Context(), restock.AdjustmentRequest{Product: string(last), Counted: &counted, Reason: "stolen", FreeYoungest: true}, restock.Key{})
+		if err != nil || len(a.Released) != 10 {
+			t.Errorf("%d reservations were freed, want 10: %v", len(a.Released), err)
+		}
+		var rows []restock.ReconcileRow
+		for i := range products { // orders in the opposite order of their products
+			p, err := s.Product(t.Context(), string(products[many-1-i].SKU))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Plan(t.Context(), p.ID, func(restock.Situation) restock.Decision {
+				return restock.Decision{Order: true, Quantity: 10, Reason: "low"}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			attempt, err := s.ClaimAttempt(t.Context(), "owner", time.Microsecond) // who sends it is gone
+			if err != nil || attempt.OrderID.IsZero() {
+				t.Fatalf("claimed %v, %v", attempt.OrderID, err)
+			}
+			rows = append(rows, restock.ReconcileRow{OrderID: attempt.OrderID, Attempt: attempt.Number, Status: restock.ReconcileAccepted})
+		}
+		var accepted atomic.Int64
+		crowd(8, func(i int) {
+			result, err := both[i%2].Reconcile(t.Context(), "FF-500293", rows, func(restock.Factory) time.Duration { return time.Hour },
+				restock.Act{By: "kim", Reason: "their list"})
+			if err != nil || result.Accepted+result.Unchanged != many {
+				t.Errorf("%+v, %v, want %d lines settled", result, err, many)
+			}
+			accepted.Add(int64(result.Accepted))
+		})
+		if accepted.Load() != many {
+			t.Errorf("%d attempts were accepted, want each of %d once", accepted.Load(), many)
+		}
+		wantClean(t, s)
+		wantNoDeadlocks(t, both...)
+	})
+}

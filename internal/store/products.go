@@ -196,7 +196,11 @@ func (t *tx) takeTurn(ctx context.Context, name string) error {
 		return nil
 	}
 	var found string
-	return t.one(ctx, `SELECT name FROM turns WHERE name = ? FOR UPDATE`, []any{name}, &found)
+	err := t.one(ctx, `SELECT name FROM turns WHERE name = ? FOR UPDATE`, []any{name}, &found)
+	if len(t.held) == 0 {
+		t.now = t.clock() // as after the lock of a product
+	}
+	return err
 }
 
 // The turns that there are.

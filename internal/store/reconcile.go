@@ -106,6 +106,9 @@ func (t *tx) reconcile(ctx context.Context, factory string, part []restock.Recon
 	if err != nil {
 		return nil, err
 	}
+	if err := t.lockOrders(ctx, part); err != nil {
+		return nil, err
+	}
 	lines := slices.Clone(part)
 	for i := range lines {
 		if lines[i].Result != "" {
@@ -116,6 +119,25 @@ func (t *tx) reconcile(ctx context.Context, factory string, part []restock.Recon
 		}
 	}
 	return lines, nil
+}
+
+// lockOrders locks the products of all orders in a part, in order.
+func (t *tx) lockOrders(ctx context.Context, part []restock.ReconcileLine) error {
+	orders := make([]restock.OrderID, len(part))
+	for i, line := range part {
+		orders[i] = line.OrderID
+	}
+	var products []restock.ProductID
+	for some := range slices.Chunk(slices.Compact(orders), productsPerStatement) {
+		found, err := collect(ctx, t, `SELECT product_id FROM replenishment_orders WHERE id IN (`+places(len(some))+`)`,
+			anys(some), scanID[restock.Product])
+		if err != nil {
+			return err
+		}
+		products = append(products, found...)
+	}
+	_, err := t.lock(ctx, products...)
+	return err
 }
 
 func (t *tx) reconcileLine(ctx context.Context, f restock.Factory, line *restock.ReconcileLine, due time.Time, act restock.Act) error {
