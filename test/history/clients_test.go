@@ -46,9 +46,9 @@ type keyed struct {
 }
 
 // record opens a shop, lets the clients act in it, and closes it.
-func record(t *testing.T, empty []byte, seed uint64, clients, acts int) *history {
+func record(t *testing.T, open opener, seed uint64, clients, acts int) *history {
 	t.Helper()
-	h := &history{t: t, shop: openShop(t, empty)}
+	h := &history{t: t, shop: openShop(t, open)}
 	h.left.Store(int64(acts))
 	var all sync.WaitGroup
 	start := make(chan struct{})

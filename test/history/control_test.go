@@ -86,12 +86,12 @@ func TestASpoiledAnswerIsRejected(t *testing.T) {
 	const clients, acts, tries = 6, 150, 50
 	first := seed(t)
 	t.Logf("repeat with RESTOCK_TEST_SEED=%d", first)
-	empty, left := newEmptyStore(t), spoils()
+	open, left := onSQLite(t), spoils()
 	for i := 0; len(left) > 0; i++ {
 		if i == tries {
 			t.Fatalf("in %d histories there is no act for %q", tries, left[0].name)
 		}
-		h := record(t, empty, first+uint64(i), clients, acts)
+		h := record(t, open, first+uint64(i), clients, acts)
 		if problems := judge(h); len(problems) > 0 {
 			t.Fatalf("before anything was spoiled: %q", problems)
 		}

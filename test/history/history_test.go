@@ -16,8 +16,8 @@
 //
 // # Length
 //
-// `go test ./test/history` makes 20 histories of 1,000 acts, and with
-// RESTOCK_TEST_FULL=1 it makes 200. A history that porcupine cannot decide in
+// `go test ./test/history` makes 20 histories of 1,000 acts on SQLite and 4 on
+// each server, and with RESTOCK_TEST_FULL=1 it makes ten times as many. A history that porcupine cannot decide in
 // time fails as one that it rejects. RESTOCK_TEST_SEED repeats the random
 // choices of an earlier run; how the clients interleave is never the same.
 package history_test
@@ -28,6 +28,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/restock/restock/test/servers"
 )
 
 // The size of one history.
@@ -57,9 +59,30 @@ func TestManyAtOnceAreServedAsIfOneAfterAnother(t *testing.T) {
 	if full() {
 		histories = 200
 	}
+	judgeHistories(t, onSQLite(t), histories)
+}
+
+// TestManyAtOnceInTwoProcessesAreServedAsIfOneAfterAnother: the clients go to
+// two processes that share nothing but the database.
+func TestManyAtOnceInTwoProcessesAreServedAsIfOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	histories := 4
+	if full() {
+		histories = 40
+	}
+	for name, address := range map[string]func(testing.TB) string{"MariaDB": servers.MariaDB, "PostgreSQL": servers.PostgreSQL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			judgeHistories(t, onServer(address), histories)
+		})
+	}
+}
+
+func judgeHistories(t *testing.T, open opener, histories int) {
+	t.Helper()
 	first := seed(t)
 	t.Logf("repeat with RESTOCK_TEST_SEED=%d", first)
-	empty, seen := newEmptyStore(t), newTally()
+	seen := newTally()
 	var rejected atomic.Bool
 	t.Run("histories", func(t *testing.T) {
 		for i := range histories {
@@ -68,7 +91,7 @@ func TestManyAtOnceAreServedAsIfOneAfterAnother(t *testing.T) {
 				if rejected.Load() {
 					return // it would only say the same again
 				}
-				h := record(t, empty, first+uint64(i), clientsCount, actsPerRun)
+				h := record(t, open, first+uint64(i), clientsCount, actsPerRun)
 				seen.add(h)
 				for _, problem := range judge(h) {
 					rejected.Store(true)

@@ -31,7 +31,7 @@ func TestBuyersAreServedWhileACatalogueIsImported(t *testing.T) {
 	if full() {
 		products = 20_000
 	}
-	s := openShop(t, newEmptyStore(t))
+	s := openShop(t, onSQLite(t))
 	defer s.close()
 	request := restock.AdjustmentRequest{Product: "A", Quantity: stockMax - openingStock, Reason: "there is enough"}
 	if _, err := s.Adjust(s.ctx, request, restock.Key{}); err != nil {

@@ -24,9 +24,12 @@ const (
 	suppliedMax = 1_000_000
 )
 
-// newEmptyStore gives the bytes of a database without rows, since the schema
-// is what takes long.
-func newEmptyStore(t *testing.T) []byte {
+// opener opens an empty database, once for each process that is to use it.
+type opener func(t *testing.T, cfg store.Config) []*store.Store
+
+// onSQLite opens copies of one file without rows, since the schema is what takes
+// long.
+func onSQLite(t *testing.T) opener {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "empty.db")
 	s, err := store.Open(t.Context(), "sqlite:"+path, store.Config{})
@@ -40,31 +43,53 @@ func newEmptyStore(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return empty
+	return func(t *testing.T, cfg store.Config) []*store.Store {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "restock.db")
+		if err := os.WriteFile(path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Sync = func(string) error { return nil }
+		return []*store.Store{openStore(t, "sqlite:"+path, cfg)}
+	}
 }
 
-// shop is one store with two tills before it, as two processes would have.
+// onServer opens a database on a server from two processes.
+func onServer(address func(testing.TB) string) opener {
+	return func(t *testing.T, cfg store.Config) []*store.Store {
+		t.Helper()
+		at := address(t)
+		return []*store.Store{openStore(t, at, cfg), openStore(t, at, cfg)}
+	}
+}
+
+func openStore(t *testing.T, address string, cfg store.Config) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), address, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// shop is a database with two tills before it, as two processes would have; on
+// a server they are of two processes.
 type shop struct {
 	*store.Store
 	t        *testing.T
 	ctx      context.Context // of all that the clients do
 	clock    *clock
+	stores   []*store.Store
 	tills    [2]http.Handler
 	attempts [productsCount]restock.Attempt // what can arrive
 	close    func()
 }
 
-func openShop(t *testing.T, empty []byte) *shop {
+func openShop(t *testing.T, open opener) *shop {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "restock.db")
-	if err := os.WriteFile(path, empty, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	s := &shop{t: t, ctx: t.Context(), clock: newClock()}
-	var err error
-	if s.Store, err = store.Open(s.ctx, "sqlite:"+path, store.Config{Now: s.clock.now, Sync: func(string) error { return nil }}); err != nil {
-		t.Fatal(err)
-	}
+	s.stores = open(t, store.Config{Now: s.clock.now})
+	s.Store = s.stores[0]
 	s.fill()
 	s.openTills()
 	return s
@@ -119,7 +144,7 @@ func (s *shop) openTills() {
 	ctx, stop := context.WithCancel(s.ctx)
 	var ended []chan error
 	for i := range s.tills {
-		till := sales.New(s.Store, sales.Config{SalesToken: salesToken, TokenHint: "Nowhere."})
+		till := sales.New(s.stores[i%len(s.stores)], sales.Config{SalesToken: salesToken, TokenHint: "Nowhere."})
 		mux := http.NewServeMux()
 		till.Register(mux)
 		till.RegisterBackend(mux)
@@ -135,8 +160,10 @@ func (s *shop) openTills() {
 				s.t.Error(err)
 			}
 		}
-		if err := s.Close(); err != nil {
-			s.t.Error(err)
+		for _, store := range s.stores {
+			if err := store.Close(); err != nil {
+				s.t.Error(err)
+			}
 		}
 	}
 }
