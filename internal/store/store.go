@@ -166,6 +166,12 @@ func (d queueDB) Update(ctx context.Context, fn func(context.Context, sqlqueue.E
 	return d.store.update(ctx, background, func(ctx context.Context, tx *tx) error { return fn(ctx, tx) })
 }
 
+// Shared reports whether the database is on a server.
+func (d queueDB) Shared() bool {
+	_, ok := d.store.db.(*server)
+	return ok
+}
+
 func (d queueDB) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
 	return d.store.view(ctx, func(ctx context.Context, tx *tx) error { return fn(ctx, tx) })
 }

@@ -157,6 +157,9 @@ func (db *Database) Update(ctx context.Context, fn func(context.Context, sqlqueu
 	}
 }
 
+// Shared reports whether the database is on a server.
+func (db *Database) Shared() bool { return db.Dialect != sqlqueue.SQLite }
+
 // View is one snapshot.
 func (db *Database) View(ctx context.Context, fn func(context.Context, sqlqueue.Execer) error) error {
 	return db.transact(ctx, db.Readers, &sql.TxOptions{ReadOnly: true}, fn)

@@ -12,10 +12,17 @@
 // raises the fencing counter "claim"; the counter is the handle. Looking at an
 // empty queue is a read and takes no lock. A consumer in this process is woken
 // by Wake, at once; messages that another process published are seen within
-// Config.PollInterval.
+// Config.PollInterval. On a server, consumers of any number of processes skip
+// what another one is just claiming, and do not wait for each other.
 //
 // Leases and delays are measured by the monotonic clock of the process, so a
-// wall clock that jumps ends no lease early.
+// wall clock that jumps ends no lease early. A database that is shared by
+// machines has no such clock: there they are measured by the wall clocks, which
+// have to agree. When two differ by d, a lease of the one ends d too early or too
+// late for the other, and so does a delay. Keep d far below the visibility (30 s
+// by default), as any NTP client does. A lease that ends early costs what every
+// early end costs: the message is handled twice, the first answer is refused, and
+// the effects are guarded by the rows that they change.
 //
 // # Ordering
 //
@@ -73,6 +80,12 @@ type DB interface {
 	Update(ctx context.Context, fn func(ctx context.Context, tx Execer) error) error
 	// View runs fn on one snapshot that sees every commit before it.
 	View(ctx context.Context, fn func(ctx context.Context, tx Execer) error) error
+}
+
+// SharedDB is a DB that can tell whether other machines use the database too.
+type SharedDB interface {
+	DB
+	Shared() bool
 }
 
 // Config adjusts a Queue. Its zero value works.
@@ -134,8 +147,15 @@ func (q *Queue) view(ctx context.Context, fn func(ctx context.Context, tx Execer
 }
 
 // leaseTime is now for leases and delays. Time.Sub uses the monotonic reading
-// of real clocks, so that it goes on evenly when the wall clock is set.
-func (q *Queue) leaseTime() time.Time { return q.started.Add(q.now().Sub(q.started)) }
+// of real clocks, so that it goes on evenly when the wall clock is set. Machines
+// that share a database have only their wall clocks in common: a monotonic one
+// stands still while a virtual machine does, and would be behind for ever.
+func (q *Queue) leaseTime() time.Time {
+	if db, ok := q.db.(SharedDB); ok && db.Shared() {
+		return q.now()
+	}
+	return q.started.Add(q.now().Sub(q.started))
+}
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
