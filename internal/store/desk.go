@@ -113,7 +113,11 @@ func (s *Store) settleDead(ctx context.Context, queue string, id restock.EventID
 		if err != nil {
 			return deskError(err)
 		}
-		if letter, err = s.judge(tx, decide).letter(ctx, l); err != nil {
+		j := s.judge(tx, decide)
+		if err := j.lock(ctx, l); err != nil {
+			return err
+		}
+		if letter, err = j.letter(ctx, l); err != nil {
 			return err
 		}
 		done, err := do(ctx, tx, letter)
@@ -127,6 +131,21 @@ func (s *Store) settleDead(ctx context.Context, queue string, id restock.EventID
 			fmt.Sprintf("%s on %s; %s: %s", letter.Type, letter.Queue, letter.Verdict.Needed, letter.Verdict.Reason))
 	})
 	return letter, err
+}
+
+// lock locks the product that a letter is about, so that what is said of it is
+// still so when the letter is settled.
+func (j *judge) lock(ctx context.Context, l driver.DeadLetter) error {
+	var data restock.EventData
+	if json.Unmarshal(l.Body, &data) != nil {
+		data = restock.EventData{}
+	}
+	about, err := j.subject(ctx, data, l.Subject)
+	if err != nil || about.id.IsZero() {
+		return err
+	}
+	_, err = j.tx.lockOne(ctx, about.id)
+	return err
 }
 
 func notDead(id restock.EventID) error {

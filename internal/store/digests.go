@@ -76,6 +76,9 @@ func (s *Store) BeginDigest(ctx context.Context, r restock.DigestRequest) (resto
 func (s *Store) EndDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error {
 	ch := channelOf(c)
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnDigest); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `UPDATE digests SET `+ch.done+` = ?, `+ch.until+` = 0 WHERE `+ch.by+` = ? AND `+ch.done+` IS NULL`, micros(tx.now), id)
 		return err
 	})
@@ -85,6 +88,9 @@ func (s *Store) EndDigest(ctx context.Context, id restock.DigestID, c restock.Ch
 func (s *Store) FailDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error {
 	ch := channelOf(c)
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnDigest); err != nil {
+			return err
+		}
 		if err := tx.unmarkIncidents(ctx, ch, id); err != nil {
 			return err
 		}

@@ -26,6 +26,9 @@ func (s *Store) Observe(ctx context.Context, look restock.Look, hold time.Durati
 		return err
 	}
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnDigest); err != nil { // digests tell of incidents
+			return err
+		}
 		if changes, err = tx.observe(ctx, look, hold); err != nil {
 			return err
 		}

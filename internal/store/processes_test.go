@@ -385,8 +385,10 @@ func (a *actor) mail(ctx context.Context) {
 			a.ok(a.s.EndResume(ctx, hold.ID))
 		}
 	}
-	if digest, send, err := a.s.BeginDigest(ctx, restock.Operations, 0, time.Minute); a.ok(err) && send {
-		a.ok(a.s.EndDigest(ctx, digest.ID))
+	if digest, send, err := a.s.BeginDigest(ctx, restock.DigestRequest{
+		Audience: restock.Operations, Channel: restock.ByMail, Lease: time.Minute,
+	}); a.ok(err) && send {
+		a.ok(a.s.EndDigest(ctx, digest.ID, restock.ByMail))
 	}
 }
 

@@ -1,4 +1,4 @@
--- What migrations/sqlite had made by step 4. Step n of SQLite is step n00 here.
+-- What migrations/sqlite had made by step 5. Step n of SQLite is step n00 here.
 --
 -- Ids are UUIDs of 16 bytes; times are microseconds since 1970 UTC, NULL for
 -- "not yet"; money is in the currency's minor unit; quantities are pieces. The
@@ -289,9 +289,41 @@ CREATE TABLE digests (
     created_at    BIGINT NOT NULL,
     mailing_until BIGINT NOT NULL,
     sent_at       BIGINT,
-    audience      TEXT   COLLATE "C" NOT NULL DEFAULT 'operations' CHECK (audience IN ('operations', 'buyer'))
+    audience      TEXT   COLLATE "C" NOT NULL DEFAULT 'operations' CHECK (audience IN ('operations', 'buyer')),
+    -- While a channel cannot tell, digests that it never tried are told in one
+    -- message, by the first of them; what was tried once is repeated as it was.
+    mailed_by     BYTEA,
+    hooked_by     BYTEA,
+    hooking_until BIGINT NOT NULL DEFAULT 0,
+    hooked_at     BIGINT
 );
 CREATE INDEX digests_unsent ON digests (created_at) WHERE sent_at IS NULL;
+CREATE INDEX digests_unhooked ON digests (created_at) WHERE hooked_at IS NULL;
+CREATE INDEX digests_mailed_by ON digests (mailed_by);
+CREATE INDEX digests_hooked_by ON digests (hooked_by);
+
+-- Conditions that are a problem while they last.
+CREATE TABLE incidents (
+    id               BYTEA  NOT NULL PRIMARY KEY,
+    kind             TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('queue_old', 'relay_stuck', 'engine_away', 'dead_letters')),
+    subject          TEXT   COLLATE "C" NOT NULL, -- the queue or the engine
+    -- Its kind, a blank and its subject while it is open: at most one is.
+    open_key         TEXT   COLLATE "C" UNIQUE,
+    detail           TEXT   COLLATE "C" NOT NULL,
+    began_at         BIGINT NOT NULL,
+    opened_at        BIGINT NOT NULL,
+    seen_at          BIGINT NOT NULL,
+    ended_at         BIGINT, -- since when it is not seen any more
+    closed_at        BIGINT, -- when it was taken to be over
+    told_in          BYTEA,  -- the digest that it belongs to
+    -- The messages that told of it, unless they are known to have failed.
+    mailed_in        BYTEA,
+    hooked_in        BYTEA,
+    recovery_told_in BYTEA,  -- the digest that tells that it is over
+    CHECK ((open_key IS NULL) = (closed_at IS NOT NULL))
+);
+CREATE INDEX incidents_told ON incidents (told_in);
+CREATE INDEX incidents_recovered ON incidents (recovery_told_in, closed_at);
 
 -- Which callback keys this database has signed with. The keys themselves are
 -- never here.

@@ -1,4 +1,4 @@
--- What migrations/sqlite had made by step 4. Step n of SQLite is n01, n02 … here,
+-- What migrations/sqlite had made by step 5. Later, step n of SQLite is n01, n02 … here,
 -- one statement that can be run again in each: DDL commits by itself. Ids, times,
 -- money and rules are as in migrations/postgres.
 
