@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ type serverDatabases struct {
 	raw      func(address string) (driver, dsn string)
 	// uncheck drops what keeps plain SQL from spoiling rows.
 	uncheck func(t *testing.T, db *sql.DB)
+	blob    func(text string) string
 	urls    sync.Map
 }
 
@@ -41,6 +43,7 @@ func postgreSQLs() *serverDatabases {
 			return "pgx", address + "&session_replication_role=replica"
 		},
 		uncheck: dropChecks,
+		blob:    func(text string) string { return fmt.Sprintf("'\\x%x'::bytea", text) },
 	}
 }
 
@@ -149,7 +152,7 @@ func (d *serverDatabases) unchecked(t *testing.T, s *store.Store) *sql.DB {
 }
 
 func (d *serverDatabases) all() storetest.Databases {
-	return storetest.Databases{Open: d.open, Raw: d.plain, Unchecked: d.unchecked}
+	return storetest.Databases{Open: d.open, Raw: d.plain, Unchecked: d.unchecked, Blob: d.blob}
 }
 
 func TestConformanceOnMariaDB(t *testing.T) {

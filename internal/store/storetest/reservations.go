@@ -413,7 +413,7 @@ func refusalsTold(t *testing.T, h harness) {
 	s.told(false)
 	s.buy(line("A", 5))
 	d := s.told(true)
-	want := []restock.Problem{{Kind: restock.ProblemRefusals, ID: s.product("A").ID.String(), SKU: "A", Since: first}}
+	want := []restock.Problem{{Kind: restock.ProblemRefusals, ID: s.product("A").ID.String(), SKU: "A", Since: first, Count: 1}}
 	if diff := cmp.Diff(want, d.Problems, cmpopts.IgnoreFields(restock.Problem{}, "Summary")); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}

@@ -39,6 +39,8 @@ type Databases struct {
 	// Unchecked is Raw for rows that are to be spoiled: from then on no constraint
 	// is checked in that database. Nil is Raw.
 	Unchecked Raw
+	// Blob writes bytes as SQL does there; nil is x'…'.
+	Blob func(text string) string
 }
 
 // check is one promise.
