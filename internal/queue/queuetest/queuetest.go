@@ -88,16 +88,18 @@ func Checks() []Check {
 	}
 }
 
-// Run runs the suite, with a new harness for each check.
+// Run runs the suite, with a new harness for each check. What needs an engine
+// that counts is for those whose first harness does.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	t.Helper()
+	counts := open(t).Counts
 	for _, check := range Checks() {
+		if check.Counts && !counts {
+			continue
+		}
 		t.Run(check.Name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t)
-			if check.Counts && !h.Counts {
-				t.Skip("the engine does not count its messages")
-			}
 			if err := check.Run(t.Context(), h); err != nil {
 				t.Error(err)
 			}
