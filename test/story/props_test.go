@@ -381,14 +381,14 @@ func (s *stage) quiet(ts *testscript.TestScript, _ []string) error {
 func engineEmpty(report []byte) error {
 	var queue struct {
 		Engine struct {
-			Error  string
+			Error  string `json:"error"`
 			Queues []struct {
-				Queue    string
-				Waiting  int64
-				InFlight int64 `json:"in_flight"`
-				Dead     int64
-			}
-		}
+				Queue    string `json:"queue"`
+				Waiting  int64  `json:"waiting"`
+				InFlight int64  `json:"in_flight"`
+				Dead     int64  `json:"dead"`
+			} `json:"queues"`
+		} `json:"engine"`
 	}
 	if err := json.Unmarshal(report, &queue); err != nil {
 		return fmt.Errorf("reading %s: %w", report, err)

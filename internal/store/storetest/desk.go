@@ -192,11 +192,11 @@ func verdictReceipt(t *testing.T, h harness) {
 func verdictUnknown(t *testing.T, h harness) {
 	for change, reason := range map[string]string{
 		`UPDATE queue_messages SET type = 'stock.maybe'`:                                                   `"stock.maybe" are not known here`,
-		`UPDATE queue_messages SET body = ` + h.blob(`{"version":2}`):                                        "version 2 of stock.low",
-		`UPDATE queue_messages SET body = ` + h.blob(`null`):                                                 "version 0 of stock.low",
-		`UPDATE queue_messages SET body = ` + h.blob("a donut\n"):                                            "the body cannot be read",
-		`UPDATE queue_messages SET body = ` + h.blob("\xff"):                                                 "the body cannot be read",
-		`UPDATE queue_messages SET body = ` + h.blob(`{"version":1}`):                                        "there is no product",
+		`UPDATE queue_messages SET body = ` + h.blob(`{"version":2}`):                                      "version 2 of stock.low",
+		`UPDATE queue_messages SET body = ` + h.blob(`null`):                                               "version 0 of stock.low",
+		`UPDATE queue_messages SET body = ` + h.blob("a donut\n"):                                          "the body cannot be read",
+		`UPDATE queue_messages SET body = ` + h.blob("\xff"):                                               "the body cannot be read",
+		`UPDATE queue_messages SET body = ` + h.blob(`{"version":1}`):                                      "there is no product",
 		`UPDATE queue_messages SET type = 'stock.out'; UPDATE queue_deliveries SET queue = 'ad-queue'`:     "there is no stockout",
 		`UPDATE queue_messages SET type = 'order.held'; UPDATE queue_deliveries SET queue = 'ops-queue'`:   "there is no order",
 		`UPDATE queue_messages SET type = 'receipt.held'; UPDATE queue_deliveries SET queue = 'ops-queue'`: "there is no receipt",
