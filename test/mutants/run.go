@@ -12,7 +12,7 @@
 // followed by a sentence that says why. Breaks can list more promises that
 // the same fault also breaks; the first is the one that has to be found.
 //
-//	go run ./test/mutants [-full=false] [-v] [names…]
+//	go run ./test/mutants [-full=false] [-v] [-at-once=1] [names…]
 //
 // A mutant fails, and the command with it, when its patch touches a test, does
 // not apply or compile, when the test passes, when it fails without naming a
@@ -30,16 +30,20 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
 	full := flag.Bool("full", true, "run the tests with their full counts (RESTOCK_TEST_FULL=1)")
 	verbose := flag.Bool("v", false, "print what a test complained of, also when it found its mutant")
+	atOnce := flag.Int("at-once", 2, "how many mutants are hunted at the same time") //nolint:mnd // one compiles while another runs.
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, options{full: *full, verbose: *verbose, names: flag.Args()})
+	err := run(ctx, os.Stdout, options{full: *full, verbose: *verbose, atOnce: max(*atOnce, 1), names: flag.Args()})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -49,6 +53,7 @@ func main() {
 
 type options struct {
 	full, verbose bool
+	atOnce        int
 	names         []string
 }
 
@@ -70,18 +75,48 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err != nil {
 		return err
 	}
-	var results []result
-	for _, m := range mutants {
-		start := time.Now()
-		say(out, "%s: breaks %s", m.name, strings.Join(m.breaks, ", "))
-		err := hunt(ctx, out, root, m, o)
-		results = append(results, result{m, err, time.Since(start)})
-		say(out, "%s: %s", m.name, verdict(err))
-		if ctx.Err() != nil {
+	results := make([]result, len(mutants))
+	var hunting errgroup.Group
+	hunting.SetLimit(o.atOnce)
+	told := &lines{out: out}
+	for i, m := range mutants {
+		hunting.Go(func() error {
+			start := time.Now()
+			own := told.of(m.name)
+			say(own, "breaks %s", strings.Join(m.breaks, ", "))
+			err := hunt(ctx, own, root, m, o)
+			results[i] = result{m, err, time.Since(start)}
+			say(own, "%s", verdict(err))
 			return ctx.Err()
-		}
+		})
+	}
+	if err := hunting.Wait(); err != nil {
+		return err
 	}
 	return table(out, results)
+}
+
+// lines keeps what is said of several mutants apart.
+type lines struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (l *lines) of(name string) io.Writer { return linesOf{l, name} }
+
+type linesOf struct {
+	*lines
+	name string
+}
+
+// Write says whose line it is.
+func (l linesOf) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := fmt.Fprintf(l.out, "%s: %s", l.name, p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // hunt plants one mutant and runs its test.
@@ -103,7 +138,7 @@ func hunt(ctx context.Context, out io.Writer, root string, m mutant, o options) 
 		{"compiling", func(ctx context.Context) error { return command(ctx, tree, nil, "go", "build", "./...") }},
 		{"vetting the test", func(ctx context.Context) error { return command(ctx, tree, nil, "go", "vet", m.pkg) }},
 	} {
-		say(out, "  %s", step.name)
+		say(out, "%s", step.name)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
@@ -113,7 +148,7 @@ func hunt(ctx context.Context, out io.Writer, root string, m mutant, o options) 
 
 // provoke runs the test, which has to fail, and reads of what it complains.
 func provoke(ctx context.Context, out io.Writer, tree string, m mutant, o options) error {
-	say(out, "  testing: go test %s", strings.Join(m.test, " "))
+	say(out, "testing: go test %s", strings.Join(m.test, " "))
 	var environment []string
 	if o.full {
 		environment = []string{"RESTOCK_TEST_FULL=1"}
@@ -130,7 +165,7 @@ func provoke(ctx context.Context, out io.Writer, tree string, m mutant, o option
 	}
 	named := promises(failed.output)
 	err = judge(m, named, failed.output)
-	say(out, "  it named %s", strings.Join(named, ", "))
+	say(out, "it named %s", strings.Join(named, ", "))
 	if o.verbose && err == nil {
 		say(out, "%s", failed.output)
 	}
@@ -162,7 +197,7 @@ func progress(out io.Writer) func() {
 		for {
 			select {
 			case <-ticker.C:
-				say(out, "  … %s", time.Since(start).Round(time.Second))
+				say(out, "… %s", time.Since(start).Round(time.Second))
 			case <-stop:
 				return
 			}
