@@ -123,7 +123,7 @@ func (a *app) openEngine(ctx context.Context) error {
 		}
 		e.broker, e.target = broker, broker
 		e.driver = queue.Recorded(broker, embedded, a.log)
-		a.checkBroker(ctx)
+		a.running = append(a.running, a.checkBroker)
 	}
 	before, err := a.store.UseEngine(ctx, e.name)
 	if err != nil {
@@ -155,18 +155,19 @@ func (a *app) openFormer(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkBroker says what the broker lacks. It is no reason not to start: sales
-// need no broker, and what waits for one waits in the database.
-func (a *app) checkBroker(ctx context.Context) {
+// checkBroker says what the broker lacks, once. It is no reason not to serve:
+// sales need no broker, and what waits for one waits in the database.
+func (a *app) checkBroker(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, engineCheckTimeout)
 	defer cancel()
 	findings, err := a.engine.broker.Provision(ctx, false)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		a.log.ErrorContext(ctx, "the queue engine does not answer; messages wait in the database meanwhile", "engine", a.engine.name, "error", err)
 	}
 	for _, f := range findings {
 		a.log.ErrorContext(ctx, "the queue engine is not as it should be: restock queue provision mends it", "what", f.What, "have", f.Have, "want", f.Want)
 	}
+	return nil
 }
 
 // relays moves messages to where they belong: from the database to the broker,
