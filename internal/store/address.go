@@ -80,12 +80,13 @@ func redactURL(raw string) string {
 }
 
 func (a address) open(ctx context.Context, s *Store, cfg Config) (database, error) {
+	judge := judgePostgres
 	switch a.dialect {
-	case sqlqueue.MySQL:
-		return openServer(s, a.dialect, judgeMySQL, a.connect, cfg), nil
-	case sqlqueue.PostgreSQL:
-		return openServer(s, a.dialect, judgePostgres, a.connect, cfg), nil
 	case sqlqueue.SQLite:
+		return openSQLite(ctx, a.path, s, cfg)
+	case sqlqueue.MySQL:
+		judge = judgeMySQL
+	case sqlqueue.PostgreSQL:
 	}
-	return openSQLite(ctx, a.path, s, cfg)
+	return openServer(s, a.dialect, judge, a.connect, cfg), nil
 }

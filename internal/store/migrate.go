@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	goosedb "github.com/pressly/goose/v3/database"
@@ -40,20 +42,23 @@ func Migrate(ctx context.Context, rawURL string, dryRun bool) ([]Migration, erro
 	if err != nil || dryRun {
 		return steps, err
 	}
-	return steps, a.migrate(ctx)
+	return steps, a.migrate(ctx, slog.New(slog.DiscardHandler))
 }
 
 // migrate brings the schema up to date. A step that fails leaves the schema as
 // it was before that step; on MySQL, where a step is one statement, it can be run
 // again. Of several processes that start at once one migrates, and the others
 // wait for it.
-func (a address) migrate(ctx context.Context) error {
+func (a address) migrate(ctx context.Context, log *slog.Logger) error {
 	if a.dialect == sqlqueue.SQLite {
 		if err := ensureFolder(a.path); err != nil {
 			return err
 		}
 	}
 	return a.withProviders(ctx, func(db *sql.DB, providers []*goose.Provider) error {
+		if err := a.meet(ctx, db, log, time.Now); err != nil {
+			return err
+		}
 		unlock, err := a.lockSchema(ctx, db)
 		if err != nil {
 			return fmt.Errorf("lock the schema of %s: %w", a.shown, err)
@@ -70,7 +75,7 @@ func (a address) migrate(ctx context.Context) error {
 // schemaLock is the name of the lock that a process holds while it migrates;
 // PostgreSQL knows locks by number.
 const (
-	schemaLock       = "restock schema"
+	schemaLock       = "restock schema of "
 	schemaLockNumber = 7_264_731_625 // "restock" on a telephone
 	schemaLockWait   = 600           // seconds
 )
@@ -88,7 +93,7 @@ func (a address) lockSchema(ctx context.Context, db *sql.DB) (unlock func() erro
 	var got sql.Null[int64]
 	switch a.dialect {
 	case sqlqueue.MySQL:
-		err = conn.QueryRowContext(ctx, `SELECT GET_LOCK(CONCAT(DATABASE(), ?), ?)`, schemaLock, schemaLockWait).Scan(&got)
+		err = conn.QueryRowContext(ctx, `SELECT GET_LOCK(LEFT(CONCAT(?, DATABASE()), 64), ?)`, schemaLock, schemaLockWait).Scan(&got)
 		if err == nil && got.V != 1 {
 			err = fmt.Errorf("another process has held it for %d seconds", schemaLockWait)
 		}

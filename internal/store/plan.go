@@ -208,7 +208,7 @@ func (t *tx) insertOrder(ctx context.Context, s restock.Situation, slot int64, d
 		cause = restock.CauseImport
 	}
 	if err := t.must(ctx, `INSERT INTO replenishment_orders
-		(id, product_id, factory_id, state, slot, manual, cause, reorder_budget, quantity, outstanding, unit_cost, reason, created_at, due_at)
+		(id, product_id, factory_id, state, slot, "manual", cause, reorder_budget, quantity, outstanding, unit_cost, reason, created_at, due_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, p.ID, p.FactoryID, string(state), slot, cause == restock.CauseManual, string(cause), restock.ReorderBudget,
 		d.Quantity, d.Quantity, p.UnitCost, d.Reason, micros(t.now), micros(t.now)); err != nil {

@@ -70,14 +70,14 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := newStore(cfg)
 	if cfg.ReadOnly {
 		if err := a.requireCurrent(ctx); err != nil {
 			return nil, err
 		}
-	} else if err := a.migrate(ctx); err != nil {
+	} else if err := a.migrate(ctx, s.log); err != nil {
 		return nil, err
 	}
-	s := newStore(cfg)
 	if s.db, err = a.open(ctx, s, cfg); err != nil {
 		return nil, err
 	}

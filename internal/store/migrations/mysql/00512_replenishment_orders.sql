@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS replenishment_orders (
     -- An open order occupies one of the product's slots: automatic ones from 0 on,
     -- those by hand from -1 down.
     slot        BIGINT,
-    manual      SMALLINT NOT NULL DEFAULT 0,
+    `manual`    SMALLINT NOT NULL DEFAULT 0,
     quantity    BIGINT NOT NULL CHECK (quantity > 0),
     received    BIGINT NOT NULL DEFAULT 0 CHECK (received >= 0),
     outstanding BIGINT NOT NULL CHECK (outstanding >= 0),
