@@ -109,6 +109,53 @@ func TestAServerThatIsKilledAndComesBack(t *testing.T) {
 	}
 }
 
+// TestACallbackWaitsForAServerThatIsAway: the factory may never call again.
+func TestACallbackWaitsForAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	for name, start := range ownServers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t)
+			s := openURL(t, server.Database(t))
+			fill(t, s, donut("A", 0))
+			p, err := s.Product(t.Context(), "A")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Plan(t.Context(), p.ID, func(restock.Situation) restock.Decision {
+				return restock.Decision{Order: true, Quantity: 10, Reason: "low"}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			attempt, err := s.ClaimAttempt(t.Context(), "owner", time.Minute)
+			if err != nil || attempt.OrderID.IsZero() {
+				t.Fatalf("claimed %v, %v", attempt.OrderID, err)
+			}
+			server.Kill()
+			received := make(chan error)
+			left, leave := context.WithCancel(t.Context())
+			go func() {
+				c := restock.Callback{OrderID: attempt.OrderID, Attempt: 1, Count: 10, Claimed: "10", Body: []byte("ten")}
+				_, err := s.Receive(left, c, func(e restock.Evidence) restock.Verdict {
+					return restock.Verdict{State: restock.ReceiptApplied, Apply: e.Callback.Count}
+				})
+				received <- err
+			}()
+			leave() // it does not wait for an answer
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-received; err != nil {
+				t.Error(err)
+			}
+			if got := stockOf(t, s, "A"); got != 10 {
+				t.Errorf("on hand %d, want 10", got)
+			}
+			wantClean(t, s)
+		})
+	}
+}
+
 // TestAPrimaryThatTakesNoWrites is what a failover leaves behind: the server
 // answers, and refuses what changes anything.
 func TestAPrimaryThatTakesNoWrites(t *testing.T) {

@@ -15,9 +15,13 @@ import (
 // A callback of an order that is not known here (a restored backup) is held
 // as an orphan. The same body for the same attempt never adds a third row:
 // further repeats raise a counter.
+//
+// A factory may call only once. While a database server is away, Receive waits
+// for it some seconds, and if nobody knows whether the receipt was stored, stores
+// it again: that is one more duplicate, and no goods.
 func (s *Store) Receive(ctx context.Context, c restock.Callback, judge func(restock.Evidence) restock.Verdict) (restock.Receipt, error) {
 	var receipt restock.Receipt
-	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
+	err := s.insist(ctx, urgent, func(ctx context.Context, tx *tx) error {
 		a, o, p, err := tx.lockAttempt(ctx, c.OrderID, c.Attempt)
 		receipt = restock.Receipt{
 			ID: tx.newID(), OrderID: c.OrderID, Attempt: c.Attempt, Claimed: c.Claimed, Remote: c.Remote, CreatedAt: tx.now,

@@ -42,6 +42,10 @@ const (
 	lostMax = 3
 	// pauseBase is the longest pause before the second try. It doubles.
 	pauseBase = 2 * time.Millisecond
+	// awayPatience is how long an act that may be repeated waits for a server that
+	// went away, and awayPause how long it leaves the server alone.
+	awayPatience = 10 * time.Second
+	awayPause    = 100 * time.Millisecond
 )
 
 // server is a database on a server, which other processes use too. Each act is
@@ -71,7 +75,7 @@ type server struct {
 // crew is the connections of one lane, and how many acts want one.
 type crew struct {
 	*sql.DB
-	size    int
+
 	waiting atomic.Int64
 }
 
@@ -98,8 +102,8 @@ func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c conne
 		pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
-		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax), size: urgentConnsMax}
-		db.background = &crew{DB: pool(c.acting, backgroundConnsMax), size: backgroundConnsMax}
+		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax)}
+		db.background = &crew{DB: pool(c.acting, backgroundConnsMax)}
 	}
 	return db
 }
@@ -142,6 +146,36 @@ func (db *server) enter() error {
 }
 
 func (db *server) update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	return db.act(ctx, l, db.persist, fn)
+}
+
+// insist is update for an act that does no harm when it happens twice, and whose
+// caller will not come again: while the server is away it is tried again and
+// again, whatever became of it before, and also when the caller left.
+func (db *server) insist(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awayPatience)
+	defer cancel()
+	return db.act(ctx, l, func(ctx context.Context, c *crew, fn func(context.Context, *tx) error) error {
+		for {
+			err := db.persist(ctx, c, fn)
+			if why := db.judge(err); why != lost && why != readOnly || ctx.Err() != nil {
+				return err
+			}
+			pause := time.NewTimer(awayPause)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				pause.Stop()
+				return err
+			}
+		}
+	}, fn)
+}
+
+// act lets an act in, if there is room for it, and gives it to how.
+func (db *server) act(ctx context.Context, l lane, how func(context.Context, *crew, func(context.Context, *tx) error) error,
+	fn func(context.Context, *tx) error,
+) error {
 	if db.urgent == nil {
 		return errReadOnly
 	}
@@ -158,7 +192,7 @@ func (db *server) update(ctx context.Context, l lane, fn func(context.Context, *
 		return errCrowded()
 	}
 	defer c.waiting.Add(-1)
-	return unavailable("update", db.persist(ctx, c, fn))
+	return unavailable("update", how(ctx, c, fn))
 }
 
 // persist tries an act until it is committed or has failed for good.
@@ -239,7 +273,7 @@ func (u *unknownOutcomeError) Unwrap() error { return u.err }
 func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, fn func(context.Context, *tx) error) (*tx, error) {
 	actCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	conn, begun, err := begin(ctx, actCtx, c, db.judge)
+	conn, begun, err := db.begin(ctx, actCtx, c.DB, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -274,18 +308,18 @@ func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, f
 
 // begin takes a connection and begins a transaction. Connections that broke
 // while they were idle are thrown away: after a restart of the server all are.
-func begin(ctx, actCtx context.Context, c *crew, judge func(error) trouble) (*sql.Conn, *sql.Tx, error) {
+func (db *server) begin(ctx, actCtx context.Context, pool *sql.DB, opts *sql.TxOptions) (*sql.Conn, *sql.Tx, error) {
 	for broken := 0; ; broken++ {
-		conn, err := c.Conn(ctx)
+		conn, err := pool.Conn(ctx)
 		if err != nil {
 			return nil, nil, fmt.Errorf("get a connection: %w", err)
 		}
-		begun, err := conn.BeginTx(actCtx, nil)
+		begun, err := conn.BeginTx(actCtx, opts)
 		if err == nil {
 			return conn, begun, nil
 		}
 		discard(conn)
-		if judge(err) != lost || broken >= c.size {
+		if db.judge(err) != lost || broken >= pool.Stats().MaxOpenConnections {
 			return nil, nil, fmt.Errorf("begin: %w", err)
 		}
 	}
@@ -298,10 +332,11 @@ func discard(conn *sql.Conn) {
 }
 
 func (db *server) view(ctx context.Context, fn func(context.Context, *tx) error) error {
-	snapshot, err := db.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	conn, snapshot, err := db.begin(ctx, ctx, db.reading, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return unavailable("begin reading", err)
 	}
+	defer conn.Close()        // it goes back to the pool.
 	defer snapshot.Rollback() //nolint:errcheck // it changed nothing.
 	return unavailable("view", fn(ctx, db.store.newTx(db.statements(snapshot))))
 }

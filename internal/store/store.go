@@ -141,6 +141,15 @@ func (s *Store) update(ctx context.Context, l lane, fn func(context.Context, *tx
 	return s.db.update(ctx, l, fn)
 }
 
+// insist is update for an act that does no harm when it happens twice, and whose
+// caller will not come again.
+func (s *Store) insist(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	if db, ok := s.db.(*server); ok {
+		return db.insist(ctx, l, fn)
+	}
+	return s.update(ctx, l, fn)
+}
+
 // view runs fn on one read-only snapshot.
 func (s *Store) view(ctx context.Context, fn func(context.Context, *tx) error) error {
 	return s.db.view(ctx, fn)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 
 	_ "github.com/go-sql-driver/mysql" // registers "mysql"
@@ -33,9 +34,19 @@ func (mariaDB) prepare(ctx context.Context, _, folder string) error {
 	if !ok {
 		return errors.New("MariaDB: there is no mariadb-install-db")
 	}
-	return run(ctx, program, "--no-defaults", "--user="+userName(), "--datadir="+folder, "--auth-root-authentication-method=normal",
+	// Its temporary files have names that others use in a common folder.
+	if err := errors.Join(os.Mkdir(dataFolder(folder), ownerOnly), os.Mkdir(temporaryFolder(folder), ownerOnly)); err != nil {
+		return err
+	}
+	return run(ctx, program, "--no-defaults", "--user="+userName(), "--datadir="+dataFolder(folder), "--tmpdir="+temporaryFolder(folder), "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--innodb-log-file-size="+logSize)
 }
+
+const ownerOnly = 0o700
+
+func dataFolder(folder string) string { return filepath.Join(folder, "data") }
+
+func temporaryFolder(folder string) string { return filepath.Join(folder, "tmp") }
 
 func userName() string {
 	if u, err := user.LookupId(strconv.Itoa(os.Geteuid())); err == nil {
@@ -48,7 +59,7 @@ const logSize = "64M"
 
 func (mariaDB) command(bin, folder string, port int) ([]string, string) {
 	return []string{
-		bin, "--no-defaults", "--user=" + userName(), "--datadir=" + folder, "--socket=" + folder + "/socket", "--pid-file=" + folder + "/pid",
+		bin, "--no-defaults", "--user=" + userName(), "--datadir=" + dataFolder(folder), "--tmpdir=" + temporaryFolder(folder), "--socket=" + folder + "/socket", "--pid-file=" + folder + "/pid",
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve", "--max-connections=400",
 		"--innodb-log-file-size=" + logSize, "--innodb-buffer-pool-size=128M", "--innodb-flush-log-at-trx-commit=1",
 		"--performance-schema=off", "--skip-log-bin", "--table-definition-cache=20000", "--table-open-cache=20000",

@@ -67,9 +67,7 @@ type shared struct {
 func (s *shared) get(tb testing.TB, k kind) *Server {
 	tb.Helper()
 	s.once.Do(func() { s.server, s.err = start(k) })
-	if s.err != nil {
-		tb.Skipf("%v", s.err)
-	}
+	require(tb, s.err)
 	return s.server
 }
 
@@ -112,18 +110,31 @@ func OwnPostgreSQL(tb testing.TB) *Server {
 func own(tb testing.TB, k kind) *Server {
 	tb.Helper()
 	s, err := start(k)
-	if err != nil {
-		tb.Skipf("%v", err)
-	}
+	require(tb, err)
 	tb.Cleanup(s.Stop)
 	return s
+}
+
+// missingError says why a server cannot be had here.
+type missingError struct{ error }
+
+// require skips a test whose server cannot be had, and fails one whose server
+// does not work.
+func require(tb testing.TB, err error) {
+	tb.Helper()
+	if errors.As(err, new(missingError)) {
+		tb.Skipf("%v", err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // start finds, prepares and starts a server.
 func start(k kind) (*Server, error) {
 	bin, err := k.find()
 	if err != nil {
-		return nil, err
+		return nil, missingError{err}
 	}
 	folder, err := os.MkdirTemp(memoryFolder(), "restock-test-*")
 	if err != nil {
