@@ -100,7 +100,7 @@ func TestTwoProcessesSellOneProductAndNeverTooMuch(t *testing.T) {
 			}
 		})
 		if sold.Load() != stock || refused.Load() != buyers*each-stock {
-			t.Errorf("%d sold and %d refused of %d", sold.Load(), refused.Load(), stock)
+			t.Errorf("I1 never oversell, nor refuse what is there: %d sold and %d refused of %d", sold.Load(), refused.Load(), stock)
 		}
 		if got := stockOf(t, both[1], "HOT"); got != 0 {
 			t.Errorf("on hand %d, want 0", got)
