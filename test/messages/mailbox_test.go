@@ -1,0 +1,203 @@
+package messages_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io"
+	"log"
+	"maps"
+	"math/rand/v2"
+	"net"
+	netmail "net/mail"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/mail"
+)
+
+// letter is a mail that the mail server took.
+type letter struct {
+	id, to, text string
+	event        int // when, by the count of events
+}
+
+// mailbox is a mail server that keeps what it takes, in the order of taking. It
+// is away at times, refuses mails for now, and some addresses for good, and ends
+// connections after it took a mail and before it said so.
+type mailbox struct {
+	dice dice
+	book *book
+
+	address string
+	away    atomic.Bool // it takes nothing
+	quiet   atomic.Bool // no more mischief, but for what is refused for good
+
+	mu      sync.Mutex
+	letters []letter
+	tries   map[string]int // by recipient
+	unsaid  map[string]int // mails that were taken without an answer that came, by their ids
+}
+
+// nobody is how addresses begin that are refused for good.
+const nobody = "nobody"
+
+// openMailbox starts a mail server that lives as long as the test.
+func openMailbox(t *testing.T, d dice, b *book) *mailbox {
+	t.Helper()
+	m := &mailbox{dice: d, book: b, tries: map[string]int{}, unsaid: map[string]int{}}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.address = listener.Addr().String()
+	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return &session{mailbox: m, conn: c}, nil }))
+	server.Domain = "localhost"
+	server.ErrorLog = log.New(io.Discard, "", 0)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() {
+		_ = server.Close()
+		serving.Wait()
+	})
+	return m
+}
+
+// session is one connection.
+type session struct {
+	mailbox *mailbox
+	conn    *smtp.Conn
+	to      string
+}
+
+func (s *session) Reset()        { s.to = "" }
+func (s *session) Logout() error { return nil }
+
+func (s *session) Mail(string, *smtp.MailOptions) error {
+	if s.mailbox.away.Load() {
+		return refusal(421, "try again later")
+	}
+	return nil
+}
+
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.to = to
+	if strings.HasPrefix(to, nobody) {
+		s.mailbox.book.tally.count(mailForGood)
+		return refusal(550, "no such mailbox")
+	}
+	return nil
+}
+
+func refusal(code int, words string) error {
+	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: words}
+}
+
+// Data takes a mail, unless it is one to be refused for now.
+func (s *session) Data(r io.Reader) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err // cut off: nothing was taken
+	}
+	dice := s.mailbox.next(s.to)
+	switch {
+	case !s.mailbox.quiet.Load() && chance(dice, 15):
+		s.mailbox.book.tally.count(mailForNow)
+		return refusal(451, "greylisted")
+	case !s.mailbox.quiet.Load() && chance(dice, 5):
+		s.mailbox.book.tally.count(mailUnknown)
+		s.mailbox.take(s.to, content, true)
+		_ = s.conn.Close()
+		return io.ErrUnexpectedEOF
+	}
+	s.mailbox.take(s.to, content, false)
+	return nil
+}
+
+// next gives the dice for the next mail to somebody.
+func (m *mailbox) next(to string) *rand.Rand {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tries[to]++
+	return m.dice.about("mail to", to, m.tries[to])
+}
+
+func (m *mailbox) take(to string, content []byte, unsaid bool) {
+	l := letter{to: to}
+	message, err := netmail.ReadMessage(bytes.NewReader(content))
+	if err == nil {
+		var text []byte
+		text, err = io.ReadAll(base64.NewDecoder(base64.StdEncoding, message.Body)) // there is a dash in all of them
+		l.id, l.text = strings.Trim(message.Header.Get("Message-ID"), "<>"), string(text)
+	}
+	if err != nil {
+		m.book.broken("I5", about(skuOf(to)), "who had to be told was told: a mail to %s cannot be read: %v", to, err)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.event = m.book.event()
+	m.letters = append(m.letters, l)
+	if unsaid {
+		m.unsaid[l.id]++
+	}
+}
+
+// all gives what was taken, and how often each mail was without an answer that
+// came.
+func (m *mailbox) all() ([]letter, map[string]int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.letters), maps.Clone(m.unsaid)
+}
+
+// line is the way to the mail server: slow at times. A conversation ends
+// when its context does, as that of the real sender; a mail that was taken by
+// then was taken.
+type line struct {
+	mail.Sender
+
+	w *world
+
+	mu   sync.Mutex
+	sent map[string]int
+}
+
+func (l *line) Send(ctx context.Context, m mail.Message) error {
+	l.mu.Lock()
+	l.sent[m.To]++
+	dice := l.w.dice.about("line to", m.To, l.sent[m.To])
+	l.mu.Unlock()
+	var before, after time.Duration
+	if !l.w.quiet.Load() && chance(dice, 40) {
+		before, after = upTo(dice, l.w.pace.mailing/2), upTo(dice, l.w.pace.mailing/2)
+	}
+	if before+after > l.w.pace.visibility {
+		l.w.tally.count(mailSlow)
+	}
+	if !l.w.sleep(ctx, before) {
+		return restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "the conversation was cut off: %v", ctx.Err())
+	}
+	err := l.Sender.Send(ctx, m)
+	answered := chance(dice, 50) // and the rest is the farewell
+	if !l.w.sleep(ctx, after) && err == nil && !answered {
+		l.w.mailbox.unanswered(m.ID)
+		err = restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "the answer did not come: %v", ctx.Err())
+	}
+	l.w.book.note(skuOf(m.To), "mail %s to %s: %v", m.ID, m.To, err)
+	return err
+}
+
+// unanswered notes that the sender of a mail did not hear that it was taken.
+func (m *mailbox) unanswered(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unsaid[id]++
+}

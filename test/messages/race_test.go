@@ -1,0 +1,6 @@
+//go:build race
+
+package messages_test
+
+// raceDetector says whether these tests look for data races.
+const raceDetector = true
