@@ -116,7 +116,11 @@ func (d *Desk) write(ctx context.Context, m queue.Message,
 }
 
 func (d *Desk) send(ctx context.Context, hold restock.AdHold, m mail.Message, end func(context.Context, restock.AdHoldID) error) error {
-	if err := d.mail.Send(ctx, m); err != nil {
+	err := d.mail.Send(ctx, m)
+	// What became of the mail is recorded also when the message was lost meanwhile:
+	// whoever has it now must neither wait for this mail nor send it again.
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
 		if failErr := d.store.FailMail(ctx, hold.ID); failErr != nil {
 			d.cfg.Logger.WarnContext(ctx, "a failed mail still blocks its hold for a while", keyHold, hold.ID, keyError, failErr)
 		}

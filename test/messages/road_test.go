@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue/driver"
 )
 
@@ -184,7 +183,7 @@ func (r *road) meet(ctx context.Context, d driver.Delivery, visibility time.Dura
 		return
 	}
 	r.mu.Lock()
-	r.fates[spentKey(d)] = r.newFate(dice, d.Queue, d.Receives < often, visibility)
+	r.fates[spentKey(d)] = r.newFate(dice, d.Receives < often, visibility)
 	r.mu.Unlock()
 	if chance(dice, 30) {
 		r.w.tally.count(cameTwice)
@@ -206,10 +205,10 @@ func (r *road) isOvertaken(d driver.Delivery) bool {
 	return slices.ContainsFunc(waiting, func(h handover) bool { return h.ID != d.ID && h.at.After(mine) })
 }
 
-func (r *road) newFate(dice *rand.Rand, queue string, mayLose bool, visibility time.Duration) *fate {
+func (r *road) newFate(dice *rand.Rand, mayLose bool, visibility time.Duration) *fate {
 	mayLose = mayLose && visibility <= r.w.pace.loss
 	f := &fate{unheld: mayLose && chance(dice, 25), loseAnswer: mayLose && chance(dice, 10), loseReply: chance(dice, 10)}
-	if f.unheld && chance(dice, 50) && takenAway(queue) {
+	if f.unheld && chance(dice, 50) {
 		f.heldFrom = time.Now().Add(visibility)
 	}
 	if mayLose && chance(dice, 10) {
@@ -217,11 +216,6 @@ func (r *road) newFate(dice *rand.Rand, queue string, mayLose bool, visibility t
 	}
 	return f
 }
-
-// takenAway reports whether a handler can lose its message while it works; then
-// its context ends. Mails are left out: that one was taken by the mail server is
-// recorded only when its message was not lost meanwhile.
-func takenAway(queue string) bool { return queue == restock.StockQueue }
 
 // once takes one piece of mischief out of a fate.
 func (r *road) once(d driver.Delivery, what func(*fate) *bool) bool {
