@@ -36,12 +36,13 @@ package messages_test
 
 import (
 	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/restock/restock/test/blackbox"
 )
 
 // plan is how much one run does on one engine.
@@ -55,7 +56,7 @@ type plan struct {
 func planned(e engine) plan {
 	full, slow := os.Getenv("RESTOCK_TEST_FULL") == "1", e.broker != nil
 	switch {
-	case raceDetector:
+	case blackbox.RaceDetector:
 		return plan{worlds: 1, size: size{products: 3, rounds: 2, buyers: 100}}
 	case full && slow:
 		return plan{worlds: 4, size: size{products: 6, rounds: 5, buyers: 1000}, all: true}
@@ -78,8 +79,8 @@ func TestMessagesKeepTheirPromisesOnBadRoads(t *testing.T) {
 			t.Fatalf("RESTOCK_TEST_SEED: %v", err)
 		}
 	}
-	if raceDetector && !again {
-		runWithoutRaceDetector(t)
+	if blackbox.RaceDetector && !again {
+		blackbox.RunWithoutRaceDetector(t)
 	}
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
@@ -91,18 +92,6 @@ func TestMessagesKeepTheirPromisesOnBadRoads(t *testing.T) {
 			worlds(t, seed, e, p)
 		})
 	}
-}
-
-// runWithoutRaceDetector runs this test in a binary of its own.
-func runWithoutRaceDetector(t *testing.T) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=0", "-run=^"+t.Name()+"$", ".")
-	out, err := command.CombinedOutput()
-	if err != nil {
-		t.Errorf("without the race detector: %v\n%s", err, out)
-		return
-	}
-	t.Logf("without the race detector:\n%s", out)
 }
 
 // worlds runs those of one engine, until one is broken: one after another in

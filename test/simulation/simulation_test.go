@@ -29,13 +29,14 @@ package simulation_test
 
 import (
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/restock/restock/test/blackbox"
 )
 
 // callbacksPerWorld keeps the databases small: a world ends before looking at
@@ -58,8 +59,8 @@ func callbacksWanted() (count int64, all bool) {
 func TestOrderingHoldsItsPromisesInEveryWorld(t *testing.T) {
 	t.Parallel()
 	wanted, all := callbacksWanted()
-	if raceDetector && os.Getenv("RESTOCK_TEST_SEED") == "" {
-		runWithoutRaceDetector(t)
+	if blackbox.RaceDetector && os.Getenv("RESTOCK_TEST_SEED") == "" {
+		blackbox.RunWithoutRaceDetector(t)
 		wanted, all = callbacksWithRaceDetector, false
 	}
 	first := uint64(time.Now().UnixNano())
@@ -87,18 +88,6 @@ func TestOrderingHoldsItsPromisesInEveryWorld(t *testing.T) {
 // callbacksWithRaceDetector is what the race detector gets to see.
 const callbacksWithRaceDetector = 300
 
-// runWithoutRaceDetector runs this test in a binary of its own.
-func runWithoutRaceDetector(t *testing.T) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=0", "-run=^"+t.Name()+"$", ".")
-	out, err := command.CombinedOutput()
-	if err != nil {
-		t.Errorf("without the race detector: %v\n%s", err, out)
-		return
-	}
-	t.Logf("without the race detector:\n%s", out)
-}
-
 // runs are all worlds of a test.
 type runs struct {
 	t      *testing.T
@@ -117,7 +106,7 @@ type runs struct {
 func (r *runs) worlds() {
 	for first := true; first || !r.t.Failed() && r.seen.of(callbacks) < r.wanted; first = false {
 		w := newWorld(r.t, r.seed.Add(1)-1, r.empty)
-		if raceDetector {
+		if blackbox.RaceDetector {
 			w.wanted = callbacksWithRaceDetector
 		}
 		w.run()

@@ -1,0 +1,6 @@
+//go:build race
+
+package blackbox
+
+// RaceDetector says whether these tests look for data races.
+const RaceDetector = true
