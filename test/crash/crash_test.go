@@ -39,7 +39,7 @@ type plan struct {
 func planned() plan {
 	const full, tenth = 100, 10
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
-		return plan{kills: full, hitsMin: 10, messages: 7000, limit: 4 * time.Minute, quiet: 90 * time.Second, mustQuiet: true}
+		return plan{kills: full, hitsMin: 10, messages: 7000, limit: 8 * time.Minute, quiet: 90 * time.Second, mustQuiet: true}
 	}
 	return plan{kills: tenth, hitsMin: 1, limit: time.Minute, quiet: 3 * time.Second}
 }

@@ -12,7 +12,7 @@
 // followed by a sentence that says why. Breaks can list more promises that
 // the same fault also breaks; the first is the one that has to be found.
 //
-//	go run ./test/mutants [-full=false] [-v] [-at-once=1] [names…]
+//	go run ./test/mutants [-full=false] [-v] [-at-once=2] [names…]
 //
 // A mutant fails, and the command with it, when its patch touches a test, does
 // not apply or compile, when the test passes, when it fails without naming a
@@ -40,7 +40,7 @@ import (
 func main() {
 	full := flag.Bool("full", true, "run the tests with their full counts (RESTOCK_TEST_FULL=1)")
 	verbose := flag.Bool("v", false, "print what a test complained of, also when it found its mutant")
-	atOnce := flag.Int("at-once", 2, "how many mutants are hunted at the same time") //nolint:mnd // one compiles while another runs.
+	atOnce := flag.Int("at-once", 1, "how many mutants are hunted at the same time; more make their tests slow")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, options{full: *full, verbose: *verbose, atOnce: max(*atOnce, 1), names: flag.Args()})
