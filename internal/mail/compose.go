@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	netmail "net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -25,6 +26,12 @@ type letter struct {
 
 // headerAutoSubmitted (RFC 3834) keeps holiday notices from answering.
 const headerAutoSubmitted gomail.Header = "Auto-Submitted"
+
+// Bytes gives a message as it is sent and kept. The error is permanent.
+func Bytes(m Message) ([]byte, error) {
+	l, err := compose(m)
+	return l.content, err
+}
 
 func compose(m Message) (letter, error) {
 	if err := check(m); err != nil {
@@ -55,6 +62,8 @@ func check(m Message) error {
 		return invalid("the Message-ID %.100q is not of the form name@domain", m.ID)
 	case m.InReplyTo != "" && !isID(m.InReplyTo):
 		return invalid("In-Reply-To %.100q is not of the form name@domain", m.InReplyTo)
+	case m.InReplyTo == "" && len(m.References) > 0, slices.ContainsFunc(m.References, func(id string) bool { return !isID(id) }):
+		return invalid("the References %.100q of mail %s are not all of the form name@domain, before an In-Reply-To", m.References, m.ID)
 	case !isDate(m.Date):
 		return invalid("mail %s has no usable date; set it to when the mail was first due", m.ID)
 	case m.Text == "":
@@ -116,8 +125,14 @@ func head(msg *gomail.Msg, m Message) {
 	msg.SetGenHeader(headerAutoSubmitted, "auto-generated")
 	if m.InReplyTo != "" {
 		msg.SetGenHeader(gomail.HeaderInReplyTo, "<"+m.InReplyTo+">")
-		msg.SetGenHeader(gomail.HeaderReferences, "<"+m.InReplyTo+">")
+		msg.SetGenHeader(gomail.HeaderReferences, "<"+strings.Join(references(m), "> <")+">")
 	}
+}
+
+// references is the conversation before a mail, which ends with what it answers.
+func references(m Message) []string {
+	before := m.References[max(0, len(m.References)-ReferencesMax):]
+	return append(slices.Clone(before), m.InReplyTo)
 }
 
 func body(msg *gomail.Msg, m Message) {
@@ -156,7 +171,7 @@ func boundary(m Message) string {
 
 // oneLine makes any text fit for a header: one line, bounded, single spaces
 // (folding would not keep more), and nothing that a mail program would take for
-// an encoded word and decode.
+// an encoded word and decode, or that would turn what follows around.
 func oneLine(s string, runesMax int) string {
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	s = strings.Map(controlToSpace, s)
@@ -169,8 +184,11 @@ func oneLine(s string, runesMax int) string {
 }
 
 func controlToSpace(r rune) rune {
-	if unicode.IsControl(r) {
+	switch {
+	case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
 		return ' '
+	case unicode.Is(unicode.Bidi_Control, r):
+		return -1
 	}
 	return r
 }

@@ -24,6 +24,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/restock/restock"
@@ -37,8 +38,10 @@ type Message struct {
 	// From, To and ReplyTo are addresses, with or without a display name.
 	// ReplyTo may be empty.
 	From, To, ReplyTo string
-	// InReplyTo is the ID of an earlier mail that this one belongs to, if any.
-	InReplyTo string
+	// InReplyTo is the ID of an earlier mail that this one belongs to, if any,
+	// and References are those before it in the same conversation, the first first.
+	InReplyTo  string
+	References []string
 	// Subject is cut to SubjectRunesMax; what is not text becomes a space.
 	Subject string
 	// Text is the body; HTML is the same for mail programs that show it, if any.
@@ -55,6 +58,9 @@ const (
 	SubjectRunesMax = 200
 	BodyBytesMax    = 1 << 20 // of Text and HTML together
 
+	// ReferencesMax bounds References; of a longer conversation the last ones count.
+	ReferencesMax = 10
+
 	nameRunesMax    = 64
 	addressBytesMax = 254 // RFC 5321, 4.5.3.1.3, without the angle brackets
 	idBytesMax      = 250
@@ -69,3 +75,26 @@ type Sender interface {
 func Permanent(err error) bool {
 	return err != nil && restock.KindOf(err) == restock.Invalid
 }
+
+// Untaken reports whether a mail whose Send failed surely reached nobody. Of
+// other failures nobody knows: the answer may have been lost, and not the mail.
+func Untaken(err error) bool {
+	_, ok := errors.AsType[*untakenError](err)
+	return ok || Permanent(err)
+}
+
+// Postponed reports whether the mail server answered and asked to try again
+// later, as greylisting does: that can take minutes, and is no failure.
+func Postponed(err error) bool {
+	e, ok := errors.AsType[*untakenError](err)
+	return ok && e.postponed
+}
+
+// untakenError is a failure before the mail was taken.
+type untakenError struct {
+	error
+
+	postponed bool
+}
+
+func (e *untakenError) Unwrap() error { return e.error }

@@ -155,6 +155,23 @@ func TestMessageIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestMessageNamesTheConversationBeforeIt(t *testing.T) {
+	t.Parallel()
+	m := korean()
+	for i := range 30 {
+		m.References = append(m.References, fmt.Sprintf("ad-stop.%036d@%s.example", i, strings.Repeat("x", 60)))
+	}
+	want := "<" + strings.Join(append(slices.Clone(m.References[20:]), m.InReplyTo), "> <") + ">"
+	if got := readMail(t, compose(t, m)).References; got != want {
+		t.Errorf("references %q, want %q", got, want)
+	}
+	for line := range bytes.SplitSeq(compose(t, m), []byte("\r\n")) {
+		if len(line) > 998 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+}
+
 func TestMessageHasTheSameBytesOnARepeat(t *testing.T) {
 	t.Parallel()
 	first, second := compose(t, korean()), compose(t, korean())
@@ -185,6 +202,7 @@ func TestSubjectIsOneBoundedLineOfText(t *testing.T) {
 		"a\x00b\x1bc\u0085d\u2028e\t": "a b c d e",
 		"=?utf-8?q?=0d=0aBcc:x?=":     "= ?utf-8?q?=0d=0aBcc:x?=",
 		"bad \xff bytes":              "bad � bytes",
+		"\u202enut\u2066od\u200f":     "nutod",
 		strings.Repeat("가", 300):      strings.Repeat("가", mail.SubjectRunesMax-1) + "…",
 		"":                            "",
 	} {
@@ -217,6 +235,8 @@ func TestMessageThatCannotBeSentIsRefusedForGood(t *testing.T) {
 		"line break in ID":       func(m *mail.Message) { m.ID = "1@shop.example>\r\nBcc: x@evil.example" },
 		"ID too long":            func(m *mail.Message) { m.ID = strings.Repeat("1", 300) + "@shop.example" },
 		"space in In-Reply-To":   func(m *mail.Message) { m.InReplyTo = "1 2@shop.example" },
+		"line in References":     func(m *mail.Message) { m.References = []string{"1@shop.example>\r\nBcc: x@evil.example"} },
+		"References alone":       func(m *mail.Message) { m.InReplyTo, m.References = "", []string{"1@shop.example"} },
 		"no date":                func(m *mail.Message) { m.Date = time.Time{} },
 		"date beyond the format": func(m *mail.Message) { m.Date = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"no text":                func(m *mail.Message) { m.Text = "" },
@@ -241,7 +261,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, subject, to string) {
 		m := english()
 		m.Subject, m.To = subject, to
-		content, err := mail.Compose(m)
+		content, err := mail.Bytes(m)
 		if err != nil {
 			if !mail.Permanent(err) {
 				t.Fatalf("error %v, want one of kind Invalid", err)

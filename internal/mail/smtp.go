@@ -146,6 +146,10 @@ func (s *SMTP) connect(ctx context.Context) (net.Conn, error) {
 	return &boundedConn{Conn: conn, left: answerBytesMax}, nil
 }
 
+// stepData is the step after whose failure nobody knows whether the mail was
+// taken, unless the server said so.
+const stepData = "DATA"
+
 // step is one exchange with the server, under the name it has in errors.
 type step struct {
 	name string
@@ -168,7 +172,7 @@ func (s *SMTP) converse(ctx context.Context, conn net.Conn, l letter) error {
 		{"AUTH", func() error { return s.login.authenticate(client, s.host) }},
 		{"MAIL FROM", func() error { return client.Mail("<" + l.from + ">") }},
 		{"RCPT TO", func() error { return client.Rcpt("<" + l.to + ">") }},
-		{"DATA", func() error { return transmit(client, l.content) }},
+		{stepData, func() error { return transmit(client, l.content) }},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
@@ -241,13 +245,17 @@ func (s *SMTP) failure(ctx context.Context, at string, err error) error {
 	default:
 		e.Err = ctx.Err()
 	}
-	return e
+	if !answered && at == stepData {
+		return e // the answer may be lost, and not the mail
+	}
+	const firstPostponing = 400
+	return &untakenError{error: e, postponed: answered && answer.Code >= firstPostponing && answer.Code < firstPermanent}
 }
 
 // concernsMail tells a refusal of this mail from one of us, such as a wrong
 // password: a person mends that, and then the same mail goes through.
 func concernsMail(step string) bool {
-	return step == "MAIL FROM" || step == "RCPT TO" || step == "DATA"
+	return step == "MAIL FROM" || step == "RCPT TO" || step == stepData
 }
 
 // parseURL says nothing of what it read: err would quote the password.

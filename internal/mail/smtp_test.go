@@ -42,6 +42,7 @@ type server struct {
 	authErr                error
 	mechanisms             []string
 	stall                  func() // called before it answers RCPT
+	drops                  int    // connections to drop when it has the mail
 
 	mu    sync.Mutex
 	posts []post
@@ -92,6 +93,10 @@ func (s *session) Data(r io.Reader) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	s.server.posts = append(s.server.posts, s.post)
+	if s.server.drops > 0 {
+		s.server.drops--
+		return s.conn.Conn().Close()
+	}
 	return nil
 }
 
@@ -250,6 +255,9 @@ func TestSMTPRefusalKeepsTheServersWords(t *testing.T) {
 			err := sender.Send(t.Context(), english())
 			if err == nil || restock.KindOf(err) != test.want || !strings.Contains(err.Error(), test.words) {
 				t.Errorf("error %v, want kind %d with %q", err, test.want, test.words)
+			}
+			if postponed := test.want == restock.Unavailable; !mail.Untaken(err) || mail.Postponed(err) != postponed {
+				t.Errorf("untaken %t, postponed %t; want true and %t", mail.Untaken(err), mail.Postponed(err), postponed)
 			}
 			if got := len(test.server.received()); got != 0 {
 				t.Errorf("the server kept %d mails, want none", got)
@@ -432,6 +440,9 @@ func TestSMTPServerThatHangsMeetsTheDeadline(t *testing.T) {
 				if took != mail.ConversationTimeout || !errors.Is(err, context.DeadlineExceeded) || mail.Permanent(err) {
 					t.Errorf("after %s: %v; want %v after %s", took, err, context.DeadlineExceeded, mail.ConversationTimeout)
 				}
+				if knows := !strings.HasSuffix(name, "DATA"); mail.Untaken(err) != knows || mail.Postponed(err) {
+					t.Errorf("untaken %t, postponed %t; want %t and false", mail.Untaken(err), mail.Postponed(err), knows)
+				}
 			})
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -442,6 +453,25 @@ func TestSMTPServerThatHangsMeetsTheDeadline(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSMTPConnectionDroppedAfterDataIsWorthTheSameMailAgain: the server has the
+// mail, and we do not know it.
+func TestSMTPConnectionDroppedAfterDataIsWorthTheSameMailAgain(t *testing.T) {
+	t.Parallel()
+	srv := &server{drops: 1}
+	sender := open(t, "smtp://"+srv.start(t, nil, false), mail.Config{})
+	err := sender.Send(t.Context(), korean())
+	if restock.KindOf(err) != restock.Unavailable || mail.Untaken(err) || mail.Postponed(err) {
+		t.Errorf("error %v, want one of kind Unavailable after which nobody knows", err)
+	}
+	if err := sender.Send(t.Context(), korean()); err != nil {
+		t.Fatalf("again: %v", err)
+	}
+	posts := srv.received()
+	if len(posts) != 2 || posts[0] != posts[1] || !strings.Contains(posts[0].Content, "<"+korean().ID+">") {
+		t.Errorf("got %v, want twice the same", posts)
 	}
 }
 
