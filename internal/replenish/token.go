@@ -193,9 +193,13 @@ func (k Keys) unknown(tokens []string) (byte, bool) {
 // learn is what keys that are fixed do about others: nothing.
 func (Keys) learn(context.Context, []string) bool { return false }
 
-func mac(secret, message []byte) []byte {
+func mac(secret, message []byte) []byte { return macOf(tokenDomain, secret, message) }
+
+// macOf makes a MAC for one use of the keys. All domains are equally long, so
+// that none followed by a message can be another one followed by another.
+func macOf(domain string, secret, message []byte) []byte {
 	h := hmac.New(sha256.New, secret)
-	h.Write([]byte(tokenDomain))
+	h.Write([]byte(domain))
 	h.Write(message)
 	return h.Sum(nil)[:macLen]
 }
