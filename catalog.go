@@ -48,6 +48,9 @@ type CatalogAdvertisement struct {
 	Name         string   `yaml:"name" json:"name"`
 	ManagerEmail string   `yaml:"manager_email" json:"manager_email"`
 	Language     Language `yaml:"language,omitempty" json:"language,omitempty"`
+	// StopWhen is all, for an advertisement that runs as long as one of its
+	// products can be bought, or any.
+	StopWhen StopWhen `yaml:"stop_when,omitempty" json:"stop_when,omitempty"`
 }
 
 // CatalogProduct describes a product, by its SKU. OpeningStock counts only
@@ -101,6 +104,7 @@ func (c *Catalog) Fill() {
 	}
 	for i := range c.Advertisements {
 		fill(&c.Advertisements[i].Language, Korean)
+		fill(&c.Advertisements[i].StopWhen, StopWhenAll)
 	}
 	for i := range c.Products {
 		c.Products[i].fill()
@@ -219,6 +223,7 @@ func (v *catalogCheck) advertisement(i int, a CatalogAdvertisement) {
 	v.once("advertisement", a.Name)
 	v.check(validEmail(a.ManagerEmail), "%s: manager_email %q is not an e-mail address", at, a.ManagerEmail)
 	v.check(a.Language == Korean || a.Language == English, "%s: language must be ko or en", at)
+	v.check(a.StopWhen == StopWhenAll || a.StopWhen == StopWhenAny, "%s: stop_when must be all or any, not %q", at, a.StopWhen)
 }
 
 func (v *catalogCheck) product(i int, p CatalogProduct) {

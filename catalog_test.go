@@ -24,7 +24,9 @@ func TestFillSetsWhatWasLeftOut(t *testing.T) {
 			Identifier: "FF-1", Name: "FF-1", URL: "http://127.0.0.1/", Language: restock.Korean, LeadTime: 40 * time.Second,
 			Requester: "restock", MaxInFlight: 4, RatePerSecond: 5, Overdue: restock.OverdueReorder, Repeats: restock.RepeatsHold,
 		}},
-		Advertisements: []restock.CatalogAdvertisement{{Name: "ad", ManagerEmail: "ads@donut.example", Language: restock.Korean}},
+		Advertisements: []restock.CatalogAdvertisement{{
+			Name: "ad", ManagerEmail: "ads@donut.example", Language: restock.Korean, StopWhen: restock.StopWhenAll,
+		}},
 		Products: []restock.CatalogProduct{{
 			SKU: "CP-1", Slug: "cp-1", Name: "도너츠", OrderQuantity: 3, Factory: "FF-1", Ordering: restock.OrderingAuto,
 			MinimumOrder: 1, PackSize: 1, MaxPerPurchase: 100, ResumeLevel: 1, OpenOrdersMax: 1,
@@ -91,6 +93,7 @@ func TestCheckNamesEachMistake(t *testing.T) {
 		{"name is missing", func(c *restock.Catalog) { c.Advertisements[0].Name = "" }},
 		{"manager_email", func(c *restock.Catalog) { c.Advertisements[0].ManagerEmail = "" }},
 		{"language", func(c *restock.Catalog) { c.Advertisements[0].Language = "KO" }},
+		{"stop_when", func(c *restock.Catalog) { c.Advertisements[0].StopWhen = "some" }},
 		{`product "A" occurs twice`, func(c *restock.Catalog) { c.Products[1].SKU = "A" }},
 		{`slug "a" occurs twice`, func(c *restock.Catalog) { c.Products[1].Slug = "a" }},
 		{"sku is missing", func(c *restock.Catalog) { c.Products[0].SKU = "" }},

@@ -17,6 +17,8 @@ const (
 	ProblemQueueOld    ProblemKind = ProblemKind(IncidentQueueOld)
 	ProblemRelayStuck  ProblemKind = ProblemKind(IncidentRelayStuck)
 	ProblemEngineAway  ProblemKind = ProblemKind(IncidentEngineAway)
+	// ProblemAdUnanswered: nobody said that an advertisement was stopped, or runs again.
+	ProblemAdUnanswered ProblemKind = "ad_unanswered"
 )
 
 // Problem is one thing that operations must know of, or many of one sort.

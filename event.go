@@ -10,6 +10,7 @@ const (
 	StockLow      EventType = "stock.low"      // the position fell to the reorder point
 	StockOut      EventType = "stock.out"      // available reached 0
 	StockBack     EventType = "stock.back"     // a stockout ended
+	AdDue         EventType = "ad.due"         // a mail to an ad manager became due without an event
 	OrderHeldFor  EventType = "order.held"     // an order waits for a person
 	OrderAwaiting EventType = "order.awaiting" // an order waits for approval
 	OrderLate     EventType = "order.overdue"  // the factory did not call in time
@@ -30,7 +31,7 @@ const RelayQueue = "relay"
 
 // EventTypes lists all events.
 func EventTypes() []EventType {
-	return []EventType{StockLow, StockOut, StockBack, OrderHeldFor, OrderAwaiting, OrderLate, ReceiptKept}
+	return []EventType{StockLow, StockOut, StockBack, AdDue, OrderHeldFor, OrderAwaiting, OrderLate, ReceiptKept}
 }
 
 // Queues lists all queues that have handlers.
@@ -42,7 +43,7 @@ func (t EventType) Queue() (string, bool) {
 	switch t {
 	case StockLow:
 		return StockQueue, true
-	case StockOut, StockBack:
+	case StockOut, StockBack, AdDue:
 		return AdQueue, true
 	case OrderHeldFor, OrderAwaiting, OrderLate, ReceiptKept:
 		return OpsQueue, true
@@ -70,8 +71,10 @@ type EventData struct {
 	StockoutID StockoutID `json:"stockout_id,omitzero"`
 	OrderID    OrderID    `json:"order_id,omitzero"`
 	ReceiptID  ReceiptID  `json:"receipt_id,omitzero"`
-	Available  int64      `json:"available"`
-	Position   int64      `json:"position"`
+	// AdvertisementID is the subject of ad.due.
+	AdvertisementID AdvertisementID `json:"ad_id,omitzero"`
+	Available       int64           `json:"available"`
+	Position        int64           `json:"position"`
 }
 
 // EventVersion is the version of EventData that this program writes and reads.

@@ -155,14 +155,6 @@ const (
 	BreakerHalfOpen BreakerState = "half_open" // one probe is on its way
 )
 
-// Advertisement is what brings the buyers; its manager can stop and resume it.
-type Advertisement struct {
-	ID           AdvertisementID `json:"ad_id"`
-	Name         string          `json:"name"`
-	ManagerEmail string          `json:"manager_email"`
-	Language     Language        `json:"language"`
-}
-
 // Language is the language of a person who gets mail, or of an API answer.
 type Language string
 

@@ -238,13 +238,15 @@ func (a *app) furnish(ctx context.Context) error {
 	})
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
+		Pace:      ads.Pace{Reminder: a.cfg.AdReminder, Escalation: a.cfg.AdEscalation, Spacing: a.cfg.AdSpacing},
+		PublicURL: a.publicURL(), Links: a.keyring.Links(), SweepInterval: a.cfg.SweepInterval, RetryBase: a.cfg.RetryBase,
 	})
 	hook, err := a.openWebhook()
 	if err != nil {
 		return err
 	}
 	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
-		Logger: a.log, Orderer: a.replenisher, Decide: replenish.Decide, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
+		Logger: a.log, Orderer: a.replenisher, Decide: restock.Deciders{Order: replenish.Decide, Ad: a.ads.Turn}, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Webhook: hook, QueueAgeLimit: a.cfg.QueueAgeLimit, RelayAgeLimit: a.cfg.RelayAgeLimit, EngineAwayLimit: a.cfg.EngineAway,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/restock/restock/internal/ads"
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/web"
@@ -115,6 +116,7 @@ func demoSettings(dir, catalog string) settings {
 		RefusedStatus: http.StatusConflict, CallbackWindow: time.Minute, FactoryTimeout: factory.TotalTimeout, SweepInterval: time.Second,
 		RetryBase: demoRetryBase, AlertGap: demoAlertGap,
 		QueueAgeLimit: ops.DefaultQueueAge, RelayAgeLimit: ops.DefaultRelayAge, EngineAway: ops.DefaultEngineAway,
+		AdReminder: ads.DefaultReminder, AdEscalation: ads.DefaultEscalation, AdSpacing: ads.DefaultSpacing,
 		Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
 	}
 }

@@ -196,7 +196,7 @@ func (m *demo) redrive(ctx context.Context) error {
 	}
 	id := letters[0].MessageID
 	act := restock.Act{By: "operator", Reason: "the mail is mended"}
-	if _, err := m.app.store.RedriveDeadLetter(ctx, "", restock.EventID(id), restock.Redrive{Act: act}, replenish.Decide); err != nil {
+	if _, err := m.app.store.RedriveDeadLetter(ctx, "", restock.EventID(id), restock.Redrive{Act: act}, restock.Deciders{Order: replenish.Decide, Ad: m.app.ads.Turn}); err != nil {
 		return fmt.Errorf("the dead letter was not redriven: %w", err)
 	}
 	m.say("an operator redrives it")

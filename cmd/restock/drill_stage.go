@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net/http"
 	netmail "net/mail"
@@ -320,7 +322,7 @@ func drillTitles(folder string) ([]string, error) {
 	return titles, nil
 }
 
-// mailText is the text of a mail of one part.
+// mailText is the text of a mail, the first part of one that has HTML too.
 func mailText(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -330,8 +332,16 @@ func mailText(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	body := message.Body
-	switch strings.ToLower(message.Header.Get("Content-Transfer-Encoding")) {
+	body, encoding := message.Body, message.Header.Get("Content-Transfer-Encoding")
+	kind, parameters, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err == nil && strings.HasPrefix(kind, "multipart/") {
+		part, err := multipart.NewReader(body, parameters["boundary"]).NextRawPart()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		body, encoding = part, part.Header.Get("Content-Transfer-Encoding")
+	}
+	switch strings.ToLower(encoding) {
 	case "base64":
 		body = base64.NewDecoder(base64.StdEncoding, body)
 	case "quoted-printable":

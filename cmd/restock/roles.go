@@ -15,11 +15,11 @@ const allRoles = "all"
 // role is one part of the service, which can run in a process of its own.
 type role struct {
 	name   string
-	public func(*app, *http.ServeMux)            // routes for buyers and factories
+	public func(*app, *http.ServeMux)            // routes for buyers, factories and ad managers
 	strays func(*app, http.Handler) http.Handler // answers what no route of public knows
 	admin  func(*app, *http.ServeMux)            // routes for operators
 	run    func(*app) []func(context.Context) error
-	keys   bool // it signs or verifies callback addresses
+	keys   bool // it signs or verifies callback addresses, or links in mails
 	// operators: it has the operator's routes that commands ask for.
 	operators bool
 }
@@ -48,9 +48,11 @@ func roles() []role {
 			run:    func(a *app) []func(context.Context) error { return runs(a.replenisher.RunHeartbeat) },
 		},
 		{
-			name: "ads",
+			name:   "ads",
+			keys:   true,
+			public: func(a *app, mux *http.ServeMux) { a.ads.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
-				return runs(a.consumer(restock.AdQueue, a.ads.Handlers()))
+				return runs(a.consumer(restock.AdQueue, a.ads.Handlers()), a.ads.RunSweep)
 			},
 		},
 		{

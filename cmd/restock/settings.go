@@ -39,7 +39,7 @@ type settings struct {
 	OperationsWebhook           string `env:"RESTOCK_OPERATIONS_WEBHOOK" placeholder:"URL" help:"Where operations are told beside the mail, by a POST with JSON."`
 	OperationsWebhookSecretFile string `env:"RESTOCK_OPERATIONS_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"The secret, whsec_ and base64, that signs these POSTs as Standard Webhooks says."`
 
-	PublicURL string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories reach us from outside; the listen address when left out."`
+	PublicURL string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories and ad managers reach us from outside; the listen address when left out."`
 
 	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, relay, or all."`
 	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
@@ -57,6 +57,9 @@ type settings struct {
 	QueueAgeLimit  time.Duration `env:"RESTOCK_QUEUE_AGE_LIMIT" default:"15m" help:"How long the oldest message of a queue may wait before operations are told."`
 	RelayAgeLimit  time.Duration `env:"RESTOCK_RELAY_AGE_LIMIT" default:"5m" help:"The same for messages that are to go to a broker."`
 	EngineAway     time.Duration `env:"RESTOCK_ENGINE_AWAY_LIMIT" name:"engine-away-limit" default:"1m" help:"How long a broker may not answer before operations are told."`
+	AdReminder     time.Duration `env:"RESTOCK_AD_REMINDER" default:"1h" help:"How long an ad manager may take to answer before a reminder."`
+	AdEscalation   time.Duration `env:"RESTOCK_AD_ESCALATION" default:"4h" help:"How long an ad manager may take before operations are told."`
+	AdSpacing      time.Duration `env:"RESTOCK_AD_SPACING" default:"10m" help:"The least time between two mails that ask to stop the same advertisement."`
 	Retention      time.Duration `env:"RESTOCK_RETENTION" default:"168h" help:"How long handled messages are kept."`
 	KeyRetention   time.Duration `env:"RESTOCK_KEY_RETENTION" default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
 
@@ -195,11 +198,17 @@ func (s *settings) checkValues() []error {
 		{"--queue-age-limit", s.QueueAgeLimit},
 		{"--relay-age-limit", s.RelayAgeLimit},
 		{"--engine-away-limit", s.EngineAway},
+		{"--ad-reminder", s.AdReminder},
+		{"--ad-escalation", s.AdEscalation},
+		{"--ad-spacing", s.AdSpacing},
 		{"--retention", s.Retention},
 	} {
 		if f.d <= 0 {
 			mistakes = append(mistakes, fmt.Errorf("%s: must be above 0", f.flag))
 		}
+	}
+	if s.AdEscalation <= s.AdReminder && s.AdEscalation > 0 {
+		mistakes = append(mistakes, errors.New("--ad-escalation: must be above --ad-reminder"))
 	}
 	return mistakes
 }

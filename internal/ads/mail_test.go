@@ -1,21 +1,69 @@
 package ads_test
 
 import (
-	"os"
-	"path/filepath"
+	"io"
+	"log"
+	"net"
+	"sync"
 	"testing"
+
+	"github.com/emersion/go-smtp"
 )
 
-// readMail reads the one mail in a folder.
-func readMail(t *testing.T, folder string) string {
+// mailServer refuses mail as it is told.
+type mailServer struct {
+	address string
+
+	mu     sync.Mutex
+	answer *smtp.SMTPError
+}
+
+func openServer(t *testing.T) *mailServer {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.eml"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%d mails, %v, want 1", len(files), err)
-	}
-	text, err := os.ReadFile(files[0])
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	s := &mailServer{address: listener.Addr().String()}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session{s}, nil }))
+	server.Domain, server.ErrorLog = "localhost", log.New(io.Discard, "", 0)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() {
+		_ = server.Close()
+		serving.Wait()
+	})
+	return s
+}
+
+func (s *mailServer) url() string { return "smtp://" + s.address + "?tls=none" }
+
+// refuse answers every recipient so from now on; 0 takes them.
+func (s *mailServer) refuse(code int, words string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = nil
+	if code != 0 {
+		s.answer = &smtp.SMTPError{Code: code, Message: words}
+	}
+}
+
+type session struct{ server *mailServer }
+
+func (session) Reset()                               {}
+func (session) Logout() error                        { return nil }
+func (session) Mail(string, *smtp.MailOptions) error { return nil }
+
+func (s session) Rcpt(string, *smtp.RcptOptions) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if s.server.answer != nil {
+		return s.server.answer
+	}
+	return nil
+}
+
+func (session) Data(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
 }

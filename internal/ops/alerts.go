@@ -233,6 +233,8 @@ func title(k restock.ProblemKind) string {
 		return "messages do not get to the broker from"
 	case restock.ProblemEngineAway:
 		return "queue engine cannot be reached:"
+	case restock.ProblemAdUnanswered:
+		return "ad manager does not answer"
 	}
 	return string(k)
 }
@@ -275,6 +277,8 @@ func steps(p restock.Problem) []step {
 			{"approve", "restock receipts approve " + p.ID + why},
 			{"refuse", "restock receipts refuse " + p.ID + why},
 		}
+	case restock.ProblemAdUnanswered:
+		return []step{{"look", "restock ads show " + p.ID}, {"done", "restock ads ack " + p.ID + why}}
 	case restock.ProblemRefusals:
 		return []step{{"look", "restock products show " + string(p.SKU)}}
 	case restock.ProblemAwaiting:

@@ -43,6 +43,7 @@ func (a *api) routes() http.Handler {
 	a.orderRoutes(mux)
 	a.receiptRoutes(mux)
 	a.switchRoutes(mux)
+	a.adRoutes(mux)
 	a.engineRoutes(mux)
 	a.deskRoutes(mux)
 	mux.HandleFunc("GET /v1/catalog", a.exportCatalog)

@@ -28,16 +28,16 @@ const (
 // Desk is the dead-letter desk: the letters with what the shop knows of them,
 // and what people do to them.
 type Desk interface {
-	DeadLetters(ctx context.Context, q restock.DeadQuery, decide func(restock.Situation) restock.Decision) ([]restock.DeadLetter, string, error)
-	DeadLetter(ctx context.Context, queue string, id restock.EventID, decide func(restock.Situation) restock.Decision) (restock.DeadLetter, error)
+	DeadLetters(ctx context.Context, q restock.DeadQuery, decide restock.Deciders) ([]restock.DeadLetter, string, error)
+	DeadLetter(ctx context.Context, queue string, id restock.EventID, decide restock.Deciders) (restock.DeadLetter, error)
 	// LatestDeath is when the last of all letters died.
 	LatestDeath(ctx context.Context) (time.Time, error)
 	// RedriveDeadLetter and DiscardDeadLetter settle a letter and note who did it,
 	// both or neither.
 	RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive,
-		decide func(restock.Situation) restock.Decision) (restock.DeadLetter, error)
+		decide restock.Deciders) (restock.DeadLetter, error)
 	DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard,
-		decide func(restock.Situation) restock.Decision) (restock.DeadLetter, error)
+		decide restock.Deciders) (restock.DeadLetter, error)
 }
 
 // RedriveBody is what POST /v1/dead-letters/{id}/redrive takes. It may be left

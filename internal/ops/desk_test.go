@@ -351,7 +351,7 @@ func TestRedrivesAreLimitedOverAllCallers(t *testing.T) {
 	d := open(t)
 	ids := d.low(ops.DeskSliceMax + 5)
 	d.mux = http.NewServeMux()
-	ops.New(officeStore{d.store}, d.store.Queue(), d.box, ops.Config{Token: token, Decide: replenish.Decide, RedriveRate: 1e-6}).Register(d.mux)
+	ops.New(officeStore{d.store}, d.store.Queue(), d.box, ops.Config{Token: token, Decide: restock.Deciders{Order: replenish.Decide}, RedriveRate: 1e-6}).Register(d.mux)
 	if got := d.settle("redrive", `{"all":true}`); got.Redriven != ops.DeskSliceMax {
 		t.Errorf("the first slice: %+v", got)
 	}

@@ -121,7 +121,7 @@ func open(t *testing.T, adjust ...func(*ops.Config)) *desk {
 	d.must(err)
 	cfg := ops.Config{
 		Token: token, TokenHint: "It is in the data folder.", From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example",
-		Decide: replenish.Decide, RedriveRate: 1e6, Zone: time.FixedZone("KST", 9*60*60), MailNote: "nobody receives mail", Version: "1.2.3", Now: d.clock.now,
+		Decide: restock.Deciders{Order: replenish.Decide}, RedriveRate: 1e6, Zone: time.FixedZone("KST", 9*60*60), MailNote: "nobody receives mail", Version: "1.2.3", Now: d.clock.now,
 	}
 	for _, change := range adjust {
 		change(&cfg)

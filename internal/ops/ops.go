@@ -24,6 +24,7 @@ import (
 type Acts interface {
 	OrderActs
 	ReceiptActs
+	AdActs
 	Switch
 	Desk
 }
@@ -83,9 +84,9 @@ type Config struct {
 	// Orderer is the room that orders. Without one its routes answer that this
 	// process does not order.
 	Orderer Orderer
-	// Decide is what the handler of a low product decides by, so that the desk can
-	// tell whether its message still matters. Without it that is unknown.
-	Decide func(restock.Situation) restock.Decision
+	// Decide is what the handlers decide by, so that the desk can say whether a
+	// dead letter still matters.
+	Decide restock.Deciders
 	// RedriveRate is how many dead letters are redriven a second, by all callers
 	// together.
 	RedriveRate float64

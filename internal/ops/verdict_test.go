@@ -49,8 +49,8 @@ func TestALetterIsStaleIfHandlingItHasNoEffect(t *testing.T) {
 		defer w.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"buy": w.buy, "buy more": w.buy, "order": w.order, "place": w.place, "deliver": w.deliver, "by hand": w.byHand,
-			"snooze": w.snooze, "change policy": w.changePolicy, "pass time": w.passTime, "ask to stop": w.askToStop,
-			"say that it can resume": w.sayResume, "tell": w.tell, "decide": w.decide, "adjust": w.adjust, "report": w.report,
+			"snooze": w.snooze, "change policy": w.changePolicy, "pass time": w.passTime, "write": w.write, "answer": w.answer,
+			"tell": w.tell, "decide": w.decide, "adjust": w.adjust, "report": w.report,
 			"hold one": w.holdOne,
 		})
 		w.holdAll()
@@ -60,8 +60,8 @@ func TestALetterIsStaleIfHandlingItHasNoEffect(t *testing.T) {
 	})
 	for _, want := range []string{
 		"stock.low needed", "stock.low stale is open", "stock.low stale is off", "stock.low stale is above", "stock.low stale is snoozed",
-		"stock.out needed", "stock.out stale is back", "stock.out stale was sent", "stock.out stale has no",
-		"stock.back needed", "stock.back stale nobody", "stock.back stale was sent",
+		"stock.out needed", "stock.out stale not asked", "stock.out stale was sent", "stock.out stale has no", "stock.out stale held back",
+		"stock.back needed", "stock.back stale not asked", "stock.back stale was sent",
 	} {
 		if seen[want] == 0 && full() {
 			t.Errorf("of all letters, none was of the kind %q: %v", want, seen)
@@ -75,7 +75,7 @@ func kindOf(l restock.DeadLetter) string {
 	if l.Verdict.Needed == restock.NeedNeeded {
 		return kind
 	}
-	for _, words := range []string{"is open", "is off", "is above", "is snoozed", "is back", "was sent", "has no", "nobody"} {
+	for _, words := range []string{"is open", "is off", "is above", "is snoozed", "held back", "was sent", "has no", "not asked"} {
 		if strings.Contains(l.Verdict.Reason, words) {
 			return kind + " " + words
 		}
@@ -110,6 +110,7 @@ type world struct {
 	box      *outbox
 	catalog  restock.Catalog
 	handlers map[string]queue.Handler
+	ads      *ads.Desk
 	attempts []restock.Attempt
 	serial   int
 	seen     map[string]int
@@ -133,8 +134,19 @@ func openWorld(t *testing.T, rt *rapid.T, empty []byte) *world {
 	}
 	w.apply()
 	w.handlers = replenish.New(w.store, nil, replenish.Config{}).Handlers()
-	maps.Copy(w.handlers, ads.New(w.store, w.box, ads.Config{Domain: "donut.example", Zone: time.UTC}).Handlers())
+	w.ads = ads.New(w.store, w.box, ads.Config{Domain: "donut.example", Zone: time.UTC, Links: noLinks{}, Now: w.clock.now, Pace: ads.Pace{Spacing: 3 * time.Hour}})
+	maps.Copy(w.handlers, w.ads.Handlers())
 	return w
+}
+
+// noLinks makes links that nobody opens.
+type noLinks struct{}
+
+func (noLinks) Sign([]byte) string                          { return "link" }
+func (noLinks) Open(context.Context, string) ([]byte, bool) { return nil, false }
+
+func (w *world) deciders() restock.Deciders {
+	return restock.Deciders{Order: replenish.Decide, Ad: w.ads.Turn}
 }
 
 func (w *world) close() { w.must(w.store.Close()) }
@@ -259,31 +271,40 @@ func (w *world) passTime(rt *rapid.T) {
 	}
 }
 
-func (w *world) askToStop(rt *rapid.T) { w.mail(rt, w.store.BeginStop, w.store.EndStop) }
-
-func (w *world) sayResume(rt *rapid.T) { w.mail(rt, w.store.BeginResume, w.store.EndResume) }
-
-// mail writes to the ad manager about a stockout, or fails, or dies before it
-// can say which.
-func (w *world) mail(rt *rapid.T,
-	begin func(context.Context, restock.StockoutID, time.Duration) (restock.AdHold, bool, error),
-	end func(context.Context, restock.AdHoldID) error,
-) {
-	stockouts, _, err := w.store.Stockouts(w.Context(), restock.ListQuery{Limit: 10})
+// write takes the next step with the ad manager: a mail is sent, or fails, or the
+// process dies before it can say which.
+func (w *world) write(rt *rapid.T) {
+	stockouts, _, err := w.store.Stockouts(w.Context(), restock.ListQuery{Limit: 1})
 	w.must(err)
 	if len(stockouts) == 0 {
 		return
 	}
-	hold, send, err := begin(w.Context(), rapid.SampledFrom(stockouts).Draw(rt, "stockout").ID, time.Minute)
-	w.mayFail(err)
-	if err != nil || !send {
-		return
+	of, err := w.store.AdvertisementsOf(w.Context(), stockouts[0].ID)
+	w.must(err)
+	for _, id := range of {
+		sending, _, err := w.store.TurnAd(w.Context(), id, time.Minute, w.ads.Turn)
+		w.must(err)
+		if sending.Kind == "" {
+			continue
+		}
+		switch rapid.SampledFrom([]string{"sent", "sent", "failed", "may have arrived", "died"}).Draw(rt, "outcome") {
+		case "sent":
+			w.must(w.store.EndAdMail(w.Context(), sending))
+		case "failed":
+			w.must(w.store.FailAdMail(w.Context(), sending, false))
+		case "may have arrived":
+			w.must(w.store.FailAdMail(w.Context(), sending, true))
+		}
 	}
-	switch rapid.SampledFrom([]string{"sent", "sent", "failed", "died"}).Draw(rt, "outcome") {
-	case "sent":
-		w.must(end(w.Context(), hold.ID))
-	case "failed":
-		w.must(w.store.FailMail(w.Context(), hold.ID))
+}
+
+// answer says for the ad manager that it is done.
+func (w *world) answer(*rapid.T) {
+	holds, _, err := w.store.AdHolds(w.Context(), restock.ListQuery{Limit: 1})
+	w.must(err)
+	for _, h := range holds {
+		_, _, err := w.store.AcknowledgeAd(w.Context(), h.ID, h.Asks(), "a test")
+		w.must(err)
 	}
 }
 
@@ -347,7 +368,7 @@ func (w *world) giveUpAll() {
 }
 
 func (w *world) letters() []restock.DeadLetter {
-	letters, _, err := w.store.DeadLetters(w.Context(), restock.DeadQuery{Limit: 1000}, replenish.Decide)
+	letters, _, err := w.store.DeadLetters(w.Context(), restock.DeadQuery{Limit: 1000}, w.deciders())
 	w.must(err)
 	return letters
 }
@@ -371,7 +392,7 @@ func (w *world) holdAll() {
 // hold compares the verdict about a letter with what its handler then does. The
 // letter stays, so that it comes again.
 func (w *world) hold(l restock.DeadLetter) {
-	now, err := w.store.DeadLetter(w.Context(), l.Queue, l.MessageID, replenish.Decide)
+	now, err := w.store.DeadLetter(w.Context(), l.Queue, l.MessageID, w.deciders())
 	w.must(err)
 	var effect bool
 	if handler, ok := w.handlers[l.Type]; ok {
@@ -385,17 +406,34 @@ func (w *world) hold(l restock.DeadLetter) {
 	w.seen[kindOf(now)]++
 }
 
-// handle runs a handler and reports whether it made an order or sent a mail.
+// handle runs a handler and reports whether it made an order, sent a mail, or
+// handed a question to operations.
 func (w *world) handle(handler queue.Handler, l restock.DeadLetter) bool {
-	before := w.effects()
+	before, known := w.effects()
 	w.must(handler(w.Context(), queue.Message{ID: queue.ID(l.MessageID), Type: l.Type, Subject: l.Subject, Body: l.Body}))
-	return w.effects() > before
+	after, escalated := w.effects()
+	for question := range escalated {
+		if !known[question] {
+			return true
+		}
+	}
+	return after > before
 }
 
-func (w *world) effects() int {
+// effects are the orders and the mails so far, and the questions that operations
+// have now.
+func (w *world) effects() (int, map[string]bool) {
 	orders, _, err := w.store.Orders(w.Context(), restock.ListQuery{Limit: 1000})
 	w.must(err)
-	return len(orders) + len(w.box.sent())
+	holds, _, err := w.store.AdHolds(w.Context(), restock.ListQuery{Limit: 1000})
+	w.must(err)
+	escalated := map[string]bool{}
+	for _, h := range holds {
+		if !h.EscalatedAt.IsZero() {
+			escalated[h.ID.String()+string(h.Asks())] = true
+		}
+	}
+	return len(orders) + len(w.box.sent()), escalated
 }
 
 // wouldTell begins the mails to operations until there is nothing to tell, as

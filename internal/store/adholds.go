@@ -3,177 +3,420 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/restock/restock"
 )
 
-// BeginStop commits the intent to ask for the advertisement to be stopped and
-// gives what the mail needs, if the stockout is still open and its product has
-// an advertisement. Nobody else writes about this stockout until mailing has
-// passed or EndStop is called. The error is of kind Conflict while another
-// mail of the same hold is on its way.
+// adDecide says what comes next with an ad manager. It has no effect.
+type adDecide = func(restock.AdSituation) restock.AdTurn
+
+// TurnAd takes the next step with the manager of an advertisement, as decide
+// says. When a mail is to be sent, its intent is committed, with what it says,
+// and nobody else writes to this manager until mailing has passed or EndAdMail
+// or FailAdMail is called: then the Kind of what is returned is not "".
 //
-// The intent comes before the mail, so that the end of the stockout finds a
-// hold even if the mail was sent by a process that died right after.
-func (s *Store) BeginStop(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
-	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
-		if due, _ := stopDue(h); !due {
-			return false, nil
-		}
-		if !h.ID.IsZero() {
-			return true, tx.leaseHold(ctx, h, restock.AdHoldStopping, mailing)
-		}
-		return true, tx.must(ctx, `INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at,
-			stop_on_order, stop_expected_at) VALUES (?, ?, ?, ?, 'stopping', ?, ?, ?, ?)`,
-			restock.AdHoldID(tx.newID()), id, h.ProductID, h.Advertisement.ID, micros(tx.now.Add(mailing)), micros(tx.now),
-			h.OnOrder, micros(h.ExpectedAt))
-	})
-}
-
-// BeginResume commits the intent to say that the advertisement can resume, if
-// the stockout has ended and a stop was asked for, or may have been.
-func (s *Store) BeginResume(ctx context.Context, id restock.StockoutID, mailing time.Duration) (restock.AdHold, bool, error) {
-	return s.beginMail(ctx, id, func(ctx context.Context, tx *tx, h restock.AdHold) (bool, error) {
-		if due, _ := resumeDue(h); !due {
-			return false, nil
-		}
-		return true, tx.leaseHold(ctx, h, restock.AdHoldResuming, mailing)
-	})
-}
-
-// stopDue says whether the mail that asks to stop has to be sent, and why. The
-// desk asks too, so that its verdict is what a handler would do.
-func stopDue(h restock.AdHold) (bool, string) {
-	switch {
-	case !h.ClosedAt.IsZero():
-		return false, "the stock is back since " + h.ClosedAt.Format(time.RFC3339)
-	case h.Advertisement.ID.IsZero():
-		return false, "the product has no advertisement"
-	case h.ID.IsZero():
-		return true, "the product is out of stock, and nobody asked for its advertisement to stop"
-	case h.State == restock.AdHoldStopping:
-		return true, "the product is out of stock, and the mail that asks to stop was not confirmed"
-	}
-	return false, "the mail that asks to stop was sent"
-}
-
-// resumeDue says whether the mail that it can resume has to be sent, and why.
-func resumeDue(h restock.AdHold) (bool, string) {
-	switch {
-	case h.ClosedAt.IsZero():
-		return false, "the product is still out of stock"
-	case h.ID.IsZero():
-		return false, "nobody asked for the advertisement to stop"
-	case h.State == restock.AdHoldResumed:
-		return false, "the mail that it can resume was sent"
-	}
-	return true, "the stock is back, and nobody said that the advertisement can resume"
-}
-
-// EndStop records that the mail that asks to stop was sent.
-func (s *Store) EndStop(ctx context.Context, id restock.AdHoldID) error {
-	return s.endMail(ctx, `UPDATE ad_holds SET stop_sent_at = ?, mailing_until = 0, state = 'stopped'
-		WHERE id = ? AND state = 'stopping'`, id)
-}
-
-// EndResume records that the mail that it can resume was sent.
-func (s *Store) EndResume(ctx context.Context, id restock.AdHoldID) error {
-	return s.endMail(ctx, `UPDATE ad_holds SET resume_sent_at = ?, mailing_until = 0, state = 'resumed'
-		WHERE id = ? AND state = 'resuming'`, id)
-}
-
-// FailMail ends a mail that was not sent, so that others need not wait.
-func (s *Store) FailMail(ctx context.Context, id restock.AdHoldID) error {
-	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, `UPDATE ad_holds SET mailing_until = 0 WHERE id = ?`, id)
-		return err
-	})
-}
-
-func (s *Store) endMail(ctx context.Context, query string, id restock.AdHoldID) error {
-	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, query, micros(tx.now), id)
-		return err
-	})
-}
-
-func (s *Store) beginMail(ctx context.Context, id restock.StockoutID,
-	begin func(context.Context, *tx, restock.AdHold) (bool, error),
-) (restock.AdHold, bool, error) {
+// The intent comes before the mail, so that the end of a stockout finds a hold
+// even if the mail was sent by a process that died right after.
+func (s *Store) TurnAd(ctx context.Context, id restock.AdvertisementID, mailing time.Duration, decide adDecide,
+) (restock.AdSending, restock.AdTurn, error) {
 	var (
-		hold restock.AdHold
-		send bool
+		sending restock.AdSending
+		turn    restock.AdTurn
 	)
-	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
-		hold, send = restock.AdHold{}, false
-		if err := tx.lockStockout(ctx, id); err != nil {
+	// Of many events most change nothing; a look without the writer tells.
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		a, err := tx.adSituation(ctx, id)
+		turn = decide(a.AdSituation)
+		if err != nil || turn.Wait || !turn.Changes(a.AdSituation) {
 			return err
 		}
-		h, mailingUntil, err := tx.hold(ctx, id)
+		return errSomethingToDo
+	})
+	if !errors.Is(err, errSomethingToDo) {
+		return sending, turn, err
+	}
+	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		sending = restock.AdSending{}
+		a, err := tx.lockAd(ctx, id)
 		if err != nil {
 			return err
 		}
-		if mailingUntil.After(tx.now) {
-			return restock.Errorf(restock.Conflict, restock.CodeConflict, "a mail about stockout %s is on its way", id)
+		if turn = decide(a.AdSituation); turn.State == restock.AdHoldWithdrawn && turn.Changes(a.AdSituation) {
+			if _, err := tx.turnAd(ctx, a, turn, mailing); err != nil {
+				return err
+			}
+			if a, err = tx.adSituation(ctx, id); err != nil { // with the hold before, which may go on
+				return err
+			}
+			turn = decide(a.AdSituation)
 		}
-		if send, err = begin(ctx, tx, h); err != nil || !send {
-			return err
+		if turn.Wait || !turn.Changes(a.AdSituation) {
+			return nil
 		}
-		hold, _, err = tx.hold(ctx, id)
+		sending, err = tx.turnAd(ctx, a, turn, mailing)
 		return err
 	})
-	return hold, send, err
+	return sending, turn, err
 }
 
-// lockStockout locks the product of a stockout: who begins or ends a stockout, or
-// writes about it, does so under that lock.
-func (t *tx) lockStockout(ctx context.Context, id restock.StockoutID) error {
+var errSomethingToDo = errors.New("there is something to do")
+
+// EndAdMail records that a mail was sent.
+func (s *Store) EndAdMail(ctx context.Context, m restock.AdSending) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if _, err := tx.lockAd(ctx, m.Hold.Advertisement.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE ad_mails SET sent_at = ?, unsure = 0 WHERE hold_id = ? AND kind = ? AND sent_at IS NULL`,
+			micros(tx.now), m.Hold.ID, string(m.Kind)); err != nil {
+			return err
+		}
+		if err := tx.endMailing(ctx, m); err != nil {
+			return err
+		}
+		var err error
+		switch m.Kind {
+		case restock.AdMailStop:
+			_, err = tx.Exec(ctx, `UPDATE ad_holds SET state = 'stopped' WHERE id = ? AND state = 'stopping'`, m.Hold.ID)
+		case restock.AdMailResume:
+			_, err = tx.Exec(ctx, `UPDATE ad_holds SET state = 'resumed', slot = NULL WHERE id = ? AND state = 'resuming'`, m.Hold.ID)
+		case restock.AdMailStopReminder, restock.AdMailResumeReminder:
+		}
+		return err
+	})
+}
+
+// FailAdMail ends a mail that was not sent, so that others need not wait.
+// mayHaveArrived says that nobody knows.
+func (s *Store) FailAdMail(ctx context.Context, m restock.AdSending, mayHaveArrived bool) error {
+	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if _, err := tx.lockAd(ctx, m.Hold.Advertisement.ID); err != nil {
+			return err
+		}
+		if !mayHaveArrived && !m.Unsure {
+			if _, err := tx.Exec(ctx, `UPDATE ad_mails SET unsure = 0 WHERE hold_id = ? AND kind = ? AND tries = ?`,
+				m.Hold.ID, string(m.Kind), m.Hold.Mail(m.Kind).Tries); err != nil {
+				return err
+			}
+		}
+		return tx.endMailing(ctx, m)
+	})
+}
+
+func (t *tx) endMailing(ctx context.Context, m restock.AdSending) error {
+	_, err := t.Exec(ctx, `UPDATE advertisements SET mailing_until = 0 WHERE id = ? AND mailing_until = ?`, m.Hold.Advertisement.ID, micros(m.Until))
+	return err
+}
+
+// AdvertisementsOf gives the advertisements that an event of a stockout may
+// concern: the one that shows its product, and those that were stopped for it.
+// The error is of kind NotFound when there is no such stockout.
+func (s *Store) AdvertisementsOf(ctx context.Context, id restock.StockoutID) ([]restock.AdvertisementID, error) {
+	var ads []restock.AdvertisementID
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		var err error
+		ads, err = tx.advertisementsOf(ctx, id)
+		return err
+	})
+	return ads, err
+}
+
+func (t *tx) advertisementsOf(ctx context.Context, id restock.StockoutID) ([]restock.AdvertisementID, error) {
 	var product restock.ProductID
 	err := t.one(ctx, `SELECT product_id FROM stockouts WHERE id = ?`, []any{id}, &product)
-	if isNoRows(err) {
-		return errNoStockout(id)
-	}
-	if err == nil {
-		_, err = t.lockOne(ctx, product)
-	}
-	return err
-}
-
-func errNoStockout(id restock.StockoutID) error {
-	return restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
-}
-
-func (t *tx) leaseHold(ctx context.Context, h restock.AdHold, state restock.AdHoldState, mailing time.Duration) error {
-	_, err := t.Exec(ctx, `UPDATE ad_holds SET state = ?, mailing_until = ? WHERE id = ? AND state IN ('stopping', 'stopped', 'resuming')
-		AND NOT (? = 'stopping' AND state <> 'stopping')`,
-		string(state), micros(t.now.Add(mailing)), h.ID, string(state))
-	return err
-}
-
-// hold reads all that a mail about a stockout says. Its ID is zero while
-// nothing was asked for.
-func (t *tx) hold(ctx context.Context, id restock.StockoutID) (restock.AdHold, time.Time, error) {
-	h := restock.AdHold{StockoutID: id}
-	var mailing time.Time
-	var state, adName, adEmail, adLanguage sql.Null[string]
-	err := t.one(ctx, `SELECT h.id, h.state, h.mailing_until, s.product_id, p.sku, p.name, s.opened_at, s.closed_at,
-			p.on_hand - p.reserved,
-			CASE WHEN h.state = 'stopping' THEN COALESCE(h.stop_on_order, p.on_order) ELSE p.on_order END, a.id, a.name, a.manager_email, a.language,
-			CASE WHEN h.state = 'stopping' AND h.stop_on_order IS NOT NULL THEN h.stop_expected_at ELSE
-				(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0) END
-		FROM stockouts s JOIN products p ON p.id = s.product_id
-		LEFT JOIN ad_holds h ON h.stockout_id = s.id
-		LEFT JOIN advertisements a ON a.id = COALESCE(h.advertisement_id, p.advertisement_id)
-		WHERE s.id = ?`, []any{id},
-		&h.ID, &state, instant{&mailing}, &h.ProductID, &h.SKU, &h.ProductName, instant{&h.OpenedAt}, instant{&h.ClosedAt},
-		&h.Available, &h.OnOrder, &h.Advertisement.ID, &adName, &adEmail, &adLanguage, instant{&h.ExpectedAt})
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, mailing, errNoStockout(id)
+		return nil, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
 	}
-	h.State = restock.AdHoldState(state.V)
-	h.Advertisement.Name, h.Advertisement.ManagerEmail = adName.V, adEmail.V
-	h.Advertisement.Language = restock.Language(adLanguage.V)
-	return h, mailing, err
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, t, `SELECT advertisement_id FROM products WHERE id = ? AND advertisement_id IS NOT NULL
+		UNION SELECT advertisement_id FROM ad_holds WHERE slot = 1 AND product_id = ?`, []any{product, product}, scanID[restock.Advertisement])
+}
+
+// turnAd writes down one step.
+func (t *tx) turnAd(ctx context.Context, a adRow, turn restock.AdTurn, mailing time.Duration) (restock.AdSending, error) {
+	hold := a.Hold.ID
+	switch {
+	case turn.New:
+		hold = t.newID()
+		if err := t.beginHold(ctx, a, hold); err != nil {
+			return restock.AdSending{}, err
+		}
+	case turn.State != a.Hold.State:
+		if err := t.moveHold(ctx, a, turn.State); err != nil {
+			return restock.AdSending{}, err
+		}
+	}
+	if turn.Escalate {
+		if err := t.must(ctx, `UPDATE ad_holds SET escalated_at = ? WHERE id = ?`, micros(t.now), hold); err != nil {
+			return restock.AdSending{}, err
+		}
+	}
+	until := time.UnixMicro(0)
+	if turn.Send != "" {
+		until = t.now.Add(mailing)
+	}
+	if err := t.must(ctx, `UPDATE advertisements SET look_at = ?, mailing_until = ? WHERE id = ?`,
+		micros(turn.LookAt), micros(until), a.Advertisement.ID); err != nil || turn.Send == "" {
+		return restock.AdSending{}, err
+	}
+	return t.beginAdMail(ctx, a, hold, turn.Send, until)
+}
+
+// beginHold ends the hold before, whatever became of its last mail.
+func (t *tx) beginHold(ctx context.Context, a adRow, id restock.AdHoldID) error {
+	if !a.Hold.ID.IsZero() {
+		if err := t.must(ctx, `UPDATE ad_holds SET state = CASE WHEN state = 'withdrawn' THEN state ELSE 'resumed' END, slot = NULL,
+			escalated_at = NULL, told_in = NULL WHERE id = ?`, a.Hold.ID); err != nil {
+			return err
+		}
+	}
+	if err := t.must(ctx, `INSERT INTO ad_holds (id, advertisement_id, product_id, stockout_id, state, slot, created_at)
+		VALUES (?, ?, ?, ?, 'stopping', 1, ?)`, id, a.Advertisement.ID, a.product, a.stockout, micros(t.now)); err != nil {
+		return err
+	}
+	return t.must(ctx, `UPDATE advertisements SET hold_id = ? WHERE id = ?`, id, a.Advertisement.ID)
+}
+
+// moveHold changes the state of a hold, which ends what its last question left.
+func (t *tx) moveHold(ctx context.Context, a adRow, state restock.AdHoldState) error {
+	if a.Hold.State == restock.AdHoldResuming && state.Open() {
+		// Nobody was told that it can resume; if that comes again, it is another mail.
+		if _, err := t.Exec(ctx, `DELETE FROM ad_mails WHERE hold_id = ? AND kind = 'resume'`, a.Hold.ID); err != nil {
+			return err
+		}
+	}
+	slot := any(nil)
+	if state.Open() {
+		slot = 1
+	}
+	err := t.must(ctx, `UPDATE ad_holds SET state = ?, slot = ?, escalated_at = NULL, told_in = NULL WHERE id = ?`, string(state), slot, a.Hold.ID)
+	if err != nil || state != restock.AdHoldWithdrawn {
+		return err
+	}
+	return t.backToHoldBefore(ctx, a)
+}
+
+// backToHoldBefore makes the hold before one that was withdrawn the last again:
+// what it told is what the manager knows.
+func (t *tx) backToHoldBefore(ctx context.Context, a adRow) error {
+	before, err := t.holdBefore(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := t.must(ctx, `UPDATE advertisements SET hold_id = ? WHERE id = ?`, before.ID, a.Advertisement.ID); err != nil || before.State != restock.AdHoldResuming {
+		return err
+	}
+	return t.must(ctx, `UPDATE ad_holds SET state = 'resuming', slot = 1 WHERE id = ?`, before.ID)
+}
+
+// holdBefore is what the last hold would be without this one; zero is none. Of
+// one whose last mail was not confirmed nobody knows whether that arrived.
+func (t *tx) holdBefore(ctx context.Context, a adRow) (restock.AdHold, error) {
+	var id restock.AdHoldID
+	err := t.one(ctx, `SELECT id FROM ad_holds WHERE advertisement_id = ? AND state <> 'withdrawn' AND id <> ?
+		ORDER BY created_at DESC, id DESC LIMIT 1`, []any{a.Advertisement.ID, a.Hold.ID}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return restock.AdHold{}, nil
+	}
+	if err != nil {
+		return restock.AdHold{}, err
+	}
+	before, err := t.adHold(ctx, id)
+	if before.Resume.Mail.SentAt.IsZero() {
+		before.State = restock.AdHoldResuming
+	}
+	return before, err
+}
+
+// beginAdMail notes that a mail is tried, and what it says.
+func (t *tx) beginAdMail(ctx context.Context, a adRow, hold restock.AdHoldID, kind restock.AdMailKind, until time.Time) (restock.AdSending, error) {
+	facts, err := json.Marshal(a.Facts)
+	if err != nil {
+		return restock.AdSending{}, err
+	}
+	before := restock.AdMail{}
+	if hold == a.Hold.ID {
+		before = a.Hold.Mail(kind)
+	}
+	if before.Tries > 0 {
+		err = t.must(ctx, `UPDATE ad_mails SET tries = tries + 1, tried_at = ?, unsure = 1, facts = CASE WHEN facts = '' THEN ? ELSE facts END
+			WHERE hold_id = ? AND kind = ?`, micros(t.now), string(facts), hold, string(kind))
+	} else {
+		err = t.must(ctx, `INSERT INTO ad_mails (hold_id, kind, due_at, facts, tries, tried_at, unsure) VALUES (?, ?, ?, ?, 1, ?, 1)`,
+			hold, string(kind), micros(t.now), string(facts), micros(t.now))
+	}
+	if err != nil {
+		return restock.AdSending{}, err
+	}
+	sending := restock.AdSending{Kind: kind, Until: until, Unsure: before.Unsure}
+	sending.Hold, err = t.adHold(ctx, hold)
+	return sending, err
+}
+
+// adRow is a situation with what only the store needs.
+type adRow struct {
+	restock.AdSituation
+	// What is sold out and stands first.
+	product  restock.ProductID
+	stockout restock.StockoutID
+}
+
+// adOut says of an advertisement a whether it has nothing to sell: one product
+// is sold out, and no other can be bought, unless one is enough.
+const adOut = `EXISTS (SELECT 1 FROM products p WHERE p.advertisement_id = a.id AND p.stockout_id IS NOT NULL) AND (a.stop_when = 'any'
+	OR NOT EXISTS (SELECT 1 FROM products p WHERE p.advertisement_id = a.id AND p.stockout_id IS NULL AND p.on_hand > p.reserved))`
+
+// lockAd locks an advertisement and reads its situation as it is then. Who locks
+// an advertisement locks no product, so nobody waits in a circle.
+func (t *tx) lockAd(ctx context.Context, id restock.AdvertisementID) (adRow, error) {
+	if t.locks {
+		var locked restock.AdvertisementID
+		err := t.one(ctx, `SELECT id FROM advertisements WHERE id = ?`+t.forUpdate(), []any{id}, &locked)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return adRow{}, err
+		}
+		t.now = t.clock() // it may have waited; what it decides, it decides now
+	}
+	return t.adSituation(ctx, id)
+}
+
+// adSituation reads what the next step depends on. The stock is not locked: if
+// it crosses zero right after, the event of that brings another look.
+func (t *tx) adSituation(ctx context.Context, id restock.AdvertisementID) (adRow, error) {
+	a := adRow{AdSituation: restock.AdSituation{Now: t.now}}
+	var hold restock.AdHoldID
+	err := t.one(ctx, `SELECT a.id, a.name, a.manager_email, a.language, a.stop_when, a.hold_id, a.mailing_until, a.look_at,
+			CASE WHEN `+adOut+` THEN 1 ELSE 0 END
+		FROM advertisements a WHERE a.id = ?`, []any{id},
+		&a.Advertisement.ID, &a.Advertisement.Name, &a.Advertisement.ManagerEmail, &a.Advertisement.Language, &a.Advertisement.StopWhen,
+		&hold, instant{&a.MailingUntil}, instant{&a.LookAt}, &a.Out)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no advertisement %s", id)
+	}
+	if err != nil {
+		return a, err
+	}
+	if !hold.IsZero() {
+		if a.Hold, err = t.adHold(ctx, hold); err != nil {
+			return a, err
+		}
+	}
+	return a, t.adFacts(ctx, &a)
+}
+
+// adFacts reads what a mail would say now: what is sold out, or what came back
+// since the last hold began.
+func (t *tx) adFacts(ctx context.Context, a *adRow) error {
+	a.Facts = restock.AdFacts{Name: cutName(a.Advertisement.Name), Language: a.Advertisement.Language}
+	if !a.Out {
+		return t.adBack(ctx, a)
+	}
+	const out = ` FROM products p JOIN stockouts s ON s.id = p.stockout_id WHERE p.advertisement_id = ?`
+	if err := t.one(ctx, `SELECT COUNT(*)`+out, []any{a.Advertisement.ID}, &a.Facts.Total); err != nil {
+		return err
+	}
+	var err error
+	a.Facts.Products, err = collect(ctx, t, `SELECT p.sku, p.name, s.opened_at, p.on_order,
+			(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0)`+out+
+		` ORDER BY s.opened_at, p.sku LIMIT ?`, []any{a.Advertisement.ID, restock.AdProductsMax}, func(rows *sql.Rows) (restock.AdProduct, error) {
+		var p restock.AdProduct
+		err := rows.Scan(&p.SKU, &p.Name, instant{&p.Since}, &p.OnOrder, instant{&p.ExpectedAt})
+		p.Name = cutName(p.Name)
+		return p, err
+	})
+	if err != nil {
+		return err
+	}
+	return t.one(ctx, `SELECT p.id, s.id`+out+` ORDER BY s.opened_at, p.sku LIMIT 1`, []any{a.Advertisement.ID}, &a.product, &a.stockout)
+}
+
+func (t *tx) adBack(ctx context.Context, a *adRow) error {
+	if a.Hold.ID.IsZero() {
+		return nil
+	}
+	const back = ` FROM products p JOIN stockouts s ON s.product_id = p.id
+		WHERE p.advertisement_id = ? AND p.stockout_id IS NULL AND s.closed_at >= ?`
+	args := []any{a.Advertisement.ID, micros(a.Hold.BegunAt)}
+	if err := t.one(ctx, `SELECT COUNT(DISTINCT p.id)`+back, args, &a.Facts.Total); err != nil {
+		return err
+	}
+	var err error
+	a.Facts.Products, err = collect(ctx, t, `SELECT p.sku, p.name, MAX(s.closed_at)`+back+` GROUP BY p.sku, p.name ORDER BY MAX(s.closed_at), p.sku LIMIT ?`,
+		append(args, restock.AdProductsMax), func(rows *sql.Rows) (restock.AdProduct, error) {
+			var p restock.AdProduct
+			err := rows.Scan(&p.SKU, &p.Name, instant{&p.Since})
+			p.Name = cutName(p.Name)
+			return p, err
+		})
+	return err
+}
+
+// cutName keeps what is written down of a name short; a mail shows less.
+func cutName(name string) string {
+	if runes := []rune(name); len(runes) > restock.AdNameRunesMax {
+		return string(runes[:restock.AdNameRunesMax-1]) + "…"
+	}
+	return name
+}
+
+const adHoldColumns = `h.id, a.id, a.name, a.manager_email, a.language, a.stop_when, h.state, h.product_id, p.sku, h.stockout_id, h.created_at,
+	h.stop_acknowledged_at, h.stop_acknowledged_by, h.resume_acknowledged_at, h.resume_acknowledged_by, h.escalated_at`
+
+const adHoldTables = ` FROM ad_holds h JOIN advertisements a ON a.id = h.advertisement_id JOIN products p ON p.id = h.product_id`
+
+func scanAdHold(rows *sql.Rows) (restock.AdHold, error) {
+	var h restock.AdHold
+	err := rows.Scan(&h.ID, &h.Advertisement.ID, &h.Advertisement.Name, &h.Advertisement.ManagerEmail, &h.Advertisement.Language,
+		&h.Advertisement.StopWhen, &h.State, &h.ProductID, &h.SKU, &h.StockoutID, instant{&h.BegunAt},
+		instant{&h.Stop.AcknowledgedAt}, &h.Stop.AcknowledgedBy, instant{&h.Resume.AcknowledgedAt}, &h.Resume.AcknowledgedBy,
+		instant{&h.EscalatedAt})
+	return h, err
+}
+
+// adHold reads a hold with its mails.
+func (t *tx) adHold(ctx context.Context, id restock.AdHoldID) (restock.AdHold, error) {
+	found, err := collect(ctx, t, `SELECT `+adHoldColumns+adHoldTables+` WHERE h.id = ?`, []any{id}, scanAdHold)
+	if err != nil {
+		return restock.AdHold{}, err
+	}
+	if len(found) == 0 {
+		return restock.AdHold{}, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no ad hold %s; `restock ads list` shows all", id)
+	}
+	return found[0], t.adMails(ctx, &found[0])
+}
+
+func (t *tx) adMails(ctx context.Context, h *restock.AdHold) error {
+	_, err := collect(ctx, t, `SELECT kind, due_at, facts, tries, tried_at, unsure, sent_at FROM ad_mails WHERE hold_id = ?`, []any{h.ID},
+		func(rows *sql.Rows) (restock.AdMailKind, error) {
+			var (
+				kind  restock.AdMailKind
+				m     restock.AdMail
+				facts string
+			)
+			if err := rows.Scan(&kind, instant{&m.DueAt}, &facts, &m.Tries, instant{&m.TriedAt}, &m.Unsure, instant{&m.SentAt}); err != nil {
+				return kind, err
+			}
+			if facts != "" {
+				if err := json.Unmarshal([]byte(facts), &m.Facts); err != nil {
+					return kind, fmt.Errorf("the facts of mail %s of hold %s: %w", kind, h.ID, err)
+				}
+			}
+			q := &h.Stop
+			if kind.Ask() == restock.AskResume {
+				q = &h.Resume
+			}
+			if kind.Reminder() {
+				q.Reminder = m
+			} else {
+				q.Mail = m
+			}
+			return kind, nil
+		})
+	return err
 }

@@ -213,22 +213,23 @@ func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
 
 func (a *applier) advertisement(ctx context.Context, ad restock.CatalogAdvertisement) error {
 	var old restock.Advertisement
-	err := a.tx.one(ctx, `SELECT id, manager_email, language FROM advertisements WHERE name = ?`, []any{ad.Name},
-		&old.ID, &old.ManagerEmail, &old.Language)
+	err := a.tx.one(ctx, `SELECT id, manager_email, language, stop_when FROM advertisements WHERE name = ?`, []any{ad.Name},
+		&old.ID, &old.ManagerEmail, &old.Language, &old.StopWhen)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		a.created("advertisement", ad.Name)
 		if a.mode == DryRun {
 			return nil
 		}
-		return a.tx.must(ctx, `INSERT INTO advertisements (id, name, manager_email, language) VALUES (?, ?, ?, ?)`,
-			restock.AdvertisementID(a.tx.newID()), ad.Name, ad.ManagerEmail, string(ad.Language))
+		return a.tx.must(ctx, `INSERT INTO advertisements (id, name, manager_email, language, stop_when) VALUES (?, ?, ?, ?, ?)`,
+			restock.AdvertisementID(a.tx.newID()), ad.Name, ad.ManagerEmail, string(ad.Language), string(ad.StopWhen))
 	case err != nil:
 		return err
 	}
 	_, err = a.edit(ctx, "advertisement", ad.Name, "advertisements", old.ID, []column{
 		{"manager_email", old.ManagerEmail, ad.ManagerEmail},
 		{"language", string(old.Language), string(ad.Language)},
+		{"stop_when", string(old.StopWhen), string(ad.StopWhen)},
 	})
 	return err
 }
@@ -484,10 +485,10 @@ func (s *Store) ExportCatalog(ctx context.Context) (restock.Catalog, error) {
 		if c.Factories, err = collect(ctx, tx, `SELECT `+factoryColumns+` FROM factories f ORDER BY f.identifier`, nil, scanCatalogFactory); err != nil {
 			return err
 		}
-		if c.Advertisements, err = collect(ctx, tx, `SELECT name, manager_email, language FROM advertisements ORDER BY name`, nil,
+		if c.Advertisements, err = collect(ctx, tx, `SELECT name, manager_email, language, stop_when FROM advertisements ORDER BY name`, nil,
 			func(rows *sql.Rows) (restock.CatalogAdvertisement, error) {
 				var a restock.CatalogAdvertisement
-				err := rows.Scan(&a.Name, &a.ManagerEmail, &a.Language)
+				err := rows.Scan(&a.Name, &a.ManagerEmail, &a.Language, &a.StopWhen)
 				return a, err
 			}); err != nil {
 			return err

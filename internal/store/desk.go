@@ -20,8 +20,8 @@ const deadScanMax = 500
 
 // DeadLetters lists dead letters, the longest dead first, each with what it is
 // about and a verdict whether it still matters, all from one snapshot. decide is
-// what the handler of a low product would decide by.
-func (s *Store) DeadLetters(ctx context.Context, q restock.DeadQuery, decide func(restock.Situation) restock.Decision,
+// what the handlers would decide by.
+func (s *Store) DeadLetters(ctx context.Context, q restock.DeadQuery, decide restock.Deciders,
 ) ([]restock.DeadLetter, string, error) {
 	if q.Limit <= 0 {
 		q.Limit = listLimit
@@ -40,7 +40,7 @@ func (s *Store) DeadLetters(ctx context.Context, q restock.DeadQuery, decide fun
 
 // DeadLetter gives one dead letter whole. With queue "" the id alone has to say
 // which is meant. The error is of kind NotFound or Invalid when it does not.
-func (s *Store) DeadLetter(ctx context.Context, queue string, id restock.EventID, decide func(restock.Situation) restock.Decision,
+func (s *Store) DeadLetter(ctx context.Context, queue string, id restock.EventID, decide restock.Deciders,
 ) (restock.DeadLetter, error) {
 	var letter restock.DeadLetter
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
@@ -70,7 +70,7 @@ func (s *Store) LatestDeath(ctx context.Context) (time.Time, error) {
 // been received. The error is of kind Conflict when it is not dead now, or when
 // it is stale and that was not meant.
 func (s *Store) RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive,
-	decide func(restock.Situation) restock.Decision,
+	decide restock.Deciders,
 ) (restock.DeadLetter, error) {
 	return s.settleDead(ctx, queue, id, r.Act, "dead.redrive", decide, func(ctx context.Context, tx *tx, l restock.DeadLetter) (bool, error) {
 		if l.Verdict.Needed == restock.NeedStale && !r.Stale {
@@ -88,7 +88,7 @@ func (s *Store) RedriveDeadLetter(ctx context.Context, queue string, id restock.
 // reason. The error is of kind Conflict when it is not dead now, or when it
 // must be stale and is not.
 func (s *Store) DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard,
-	decide func(restock.Situation) restock.Decision,
+	decide restock.Deciders,
 ) (restock.DeadLetter, error) {
 	return s.settleDead(ctx, queue, id, d.Act, "dead.discard", decide, func(ctx context.Context, tx *tx, l restock.DeadLetter) (bool, error) {
 		if d.OnlyStale && l.Verdict.Needed != restock.NeedStale {
@@ -102,7 +102,7 @@ func (s *Store) DiscardDeadLetter(ctx context.Context, queue string, id restock.
 // settleDead does what a person decided about a dead letter, and notes in the
 // same transaction who did it and what the verdict was.
 func (s *Store) settleDead(ctx context.Context, queue string, id restock.EventID, act restock.Act, action string,
-	decide func(restock.Situation) restock.Decision, do func(context.Context, *tx, restock.DeadLetter) (bool, error),
+	decide restock.Deciders, do func(context.Context, *tx, restock.DeadLetter) (bool, error),
 ) (restock.DeadLetter, error) {
 	var letter restock.DeadLetter
 	err := s.update(ctx, background, func(ctx context.Context, tx *tx) error {
@@ -171,7 +171,7 @@ func deskError(err error) error {
 type judge struct {
 	tx       *tx
 	day      time.Time // when this day began
-	decide   func(restock.Situation) restock.Decision
+	decide   restock.Deciders
 	verdicts map[cause]restock.NeedVerdict
 	products map[restock.ProductID]subject
 }
@@ -183,6 +183,7 @@ type cause struct {
 	stockout restock.StockoutID
 	order    restock.OrderID
 	receipt  restock.ReceiptID
+	ad       restock.AdvertisementID
 }
 
 // subject is the product that a message is about.
@@ -192,7 +193,7 @@ type subject struct {
 	name string
 }
 
-func (s *Store) judge(t *tx, decide func(restock.Situation) restock.Decision) *judge {
+func (s *Store) judge(t *tx, decide restock.Deciders) *judge {
 	return &judge{
 		tx: t, day: s.dayBegan(t.now), decide: decide,
 		verdicts: map[cause]restock.NeedVerdict{}, products: map[restock.ProductID]subject{},
@@ -315,7 +316,7 @@ func (j *judge) verdict(ctx context.Context, l restock.DeadLetter, data restock.
 	case data.Version != restock.EventVersion:
 		return unknown("version %d of %s is not known here; a newer restock may know it", data.Version, l.Type), nil
 	}
-	why := cause{typ: typ, product: data.ProductID, stockout: data.StockoutID, order: data.OrderID, receipt: data.ReceiptID}
+	why := cause{typ: typ, product: data.ProductID, stockout: data.StockoutID, order: data.OrderID, receipt: data.ReceiptID, ad: data.AdvertisementID}
 	if v, ok := j.verdicts[why]; ok {
 		return v, nil
 	}
@@ -335,14 +336,13 @@ func (j *judge) present(ctx context.Context, c cause) (restock.NeedVerdict, erro
 	case restock.StockLow:
 		return j.low(ctx, c.product)
 	case restock.StockOut, restock.StockBack:
-		hold, _, err := j.tx.hold(ctx, c.stockout)
+		ads, err := j.tx.advertisementsOf(ctx, c.stockout)
 		if err != nil {
 			return restock.NeedVerdict{}, err
 		}
-		if c.typ == restock.StockOut {
-			return needed(stopDue(hold)), nil
-		}
-		return needed(resumeDue(hold)), nil
+		return j.ads(ctx, ads...)
+	case restock.AdDue:
+		return j.ads(ctx, c.ad)
 	case restock.OrderHeldFor:
 		return j.told(ctx, restock.ProblemOrderHeld, "order", c.order.String(), c.order)
 	case restock.OrderAwaiting:
@@ -355,9 +355,52 @@ func (j *judge) present(ctx context.Context, c cause) (restock.NeedVerdict, erro
 	return unknown("nothing is known of %s", c.typ), nil
 }
 
+// ads says whether the handler would do something about one of these
+// advertisements, whatever the message is about: it tells what is true.
+func (j *judge) ads(ctx context.Context, ads ...restock.AdvertisementID) (restock.NeedVerdict, error) {
+	verdict := needed(false, "the product has no advertisement")
+	for _, id := range ads {
+		a, err := j.tx.adSituation(ctx, id)
+		if err != nil {
+			return verdict, err
+		}
+		if j.decide.Ad == nil {
+			return unknown("this process does not decide about advertisements; ask one that does"), nil
+		}
+		turn := j.decide.Ad(a.AdSituation)
+		if turn.State == restock.AdHoldWithdrawn { // then the hold before goes on
+			if a.Hold, err = j.tx.holdBefore(ctx, a); err != nil {
+				return verdict, err
+			}
+			turn = j.decide.Ad(a.AdSituation)
+		}
+		if verdict = adVerdict(a.AdSituation, turn); verdict.Needed != restock.NeedStale {
+			break
+		}
+	}
+	return verdict, nil
+}
+
+func adVerdict(a restock.AdSituation, turn restock.AdTurn) restock.NeedVerdict {
+	untold, why := a.Untold()
+	switch {
+	case turn.Wait:
+		return unknown("a mail to its manager is on its way")
+	case turn.Send != "" && untold:
+		return needed(true, why)
+	case turn.Send != "":
+		return needed(true, "its manager does not answer, and a reminder is due")
+	case turn.Escalate:
+		return needed(true, "its manager does not answer, and operations have to hear of it")
+	case untold:
+		return needed(false, fmt.Sprintf("%s; that is held back until %s", why, turn.LookAt.Format(time.RFC3339)))
+	}
+	return needed(false, why)
+}
+
 // low asks what would be ordered of a product now.
 func (j *judge) low(ctx context.Context, id restock.ProductID) (restock.NeedVerdict, error) {
-	if j.decide == nil {
+	if j.decide.Order == nil {
 		return unknown("this process does not decide about orders; ask one that does"), nil
 	}
 	p, err := j.tx.product(ctx, id)
@@ -368,7 +411,7 @@ func (j *judge) low(ctx context.Context, id restock.ProductID) (restock.NeedVerd
 	if err != nil {
 		return restock.NeedVerdict{}, err
 	}
-	d := j.decide(situation)
+	d := j.decide.Order(situation)
 	// The position is above the reorder point most often because of an order.
 	if open := situation.OpenOrders; !d.Order && len(open) > 0 && !strings.Contains(d.Reason, open[0].String()) {
 		d.Reason += fmt.Sprintf("; order %s is open", open[0])

@@ -214,6 +214,14 @@ func problemSources() []problemSource {
 				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,
 		},
 		{
+			kind: restock.ProblemAdUnanswered, daily: true, table: "ad_holds", where: `t.escalated_at IS NOT NULL`,
+			read: `SELECT t.id, p.sku, '', a.manager_email || ' has not said that ' || a.name || CASE WHEN t.state = 'resumed'
+					THEN ' runs again, though it can' ELSE ' is stopped, though there is nothing to sell' END,
+				COALESCE((SELECT m.sent_at FROM ad_mails m WHERE m.hold_id = t.id
+					AND m.kind = CASE WHEN t.state = 'resumed' THEN 'resume' ELSE 'stop' END), t.created_at)
+				FROM ad_holds t JOIN advertisements a ON a.id = t.advertisement_id JOIN products p ON p.id = t.product_id`,
+		},
+		{
 			kind: restock.ProblemRefusals, table: "refusals", where: `t.buyers >= ` + strconv.Itoa(restock.RefusalsTold),
 			read: `SELECT t.product_id, p.sku, '', t.buyers || ' buyers of ' || t.units || ' pieces were turned away on ' || t.day
 				|| ' though something is left: never enough', COALESCE(t.first_at, 0)

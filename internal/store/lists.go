@@ -332,7 +332,7 @@ func (s *Store) Status(ctx context.Context) (restock.Status, error) {
 			WHERE state NOT IN ('received', 'closed_short') GROUP BY state`); err != nil {
 			return err
 		}
-		if st.AdHolds, err = tx.counts(ctx, `SELECT state, COUNT(*) FROM ad_holds WHERE state <> 'resumed' GROUP BY state`); err != nil {
+		if st.AdHolds, err = tx.counts(ctx, `SELECT state, COUNT(*) FROM ad_holds WHERE slot IS NOT NULL GROUP BY state`); err != nil {
 			return err
 		}
 		st.Watch, err = collect(ctx, tx, `SELECT `+productColumns+` FROM products

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/ads"
 	"github.com/restock/restock/internal/store"
 )
 
@@ -377,13 +378,29 @@ func (a *actor) place(ctx context.Context) {
 func (a *actor) mail(ctx context.Context) {
 	stockouts, _, err := a.s.Stockouts(ctx, restock.ListQuery{Limit: 3})
 	a.ok(err)
+	pace := ads.Pace{Reminder: time.Hour, Escalation: 2 * time.Hour, Spacing: time.Microsecond}
 	for _, o := range stockouts {
-		if hold, send, err := a.s.BeginStop(ctx, o.ID, time.Minute); a.ok(err) && send {
-			a.ok(a.s.EndStop(ctx, hold.ID))
+		of, err := a.s.AdvertisementsOf(ctx, o.ID)
+		a.ok(err)
+		for _, id := range of {
+			sending, _, err := a.s.TurnAd(ctx, id, time.Minute, pace.Turn)
+			if !a.ok(err) || sending.Kind == "" {
+				continue
+			}
+			if a.random.IntN(4) == 0 {
+				a.ok(a.s.FailAdMail(ctx, sending, a.random.IntN(2) == 0))
+				continue
+			}
+			a.ok(a.s.EndAdMail(ctx, sending))
+			_, _, err = a.s.AcknowledgeAd(ctx, sending.Hold.ID, sending.Kind.Ask(), a.name)
+			a.ok(err)
 		}
-		if hold, send, err := a.s.BeginResume(ctx, o.ID, time.Minute); a.ok(err) && send {
-			a.ok(a.s.EndResume(ctx, hold.ID))
-		}
+	}
+	_, err = a.s.PublishDueAds(ctx, 10)
+	a.ok(err)
+	untold, err := a.s.UntoldAds(ctx, 10, pace.Turn)
+	if a.ok(err) && len(untold) > 0 {
+		a.ok(a.s.PublishAdDue(ctx, untold[0]))
 	}
 	if digest, send, err := a.s.BeginDigest(ctx, restock.DigestRequest{
 		Audience: restock.Operations, Channel: restock.ByMail, Lease: time.Minute,

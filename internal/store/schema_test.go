@@ -199,9 +199,11 @@ func tellStory(t *testing.T, path string) {
 	must(s.SettleAttempt(ctx, a, restock.Answered{
 		Answer: restock.Answer{State: restock.AttemptAccepted, Status: 201, FactoryRef: "ref"}, DueAt: storyTime().Add(time.Hour),
 	}))
-	hold, _, err := s.BeginStop(ctx, p.Stock.StockoutID, time.Minute)
+	sending, _, err := s.TurnAd(ctx, p.AdvertisementID, time.Minute, func(restock.AdSituation) restock.AdTurn {
+		return restock.AdTurn{New: true, State: restock.AdHoldStopping, Send: restock.AdMailStop}
+	})
 	must(err)
-	must(s.EndStop(ctx, hold.ID))
+	must(s.EndAdMail(ctx, sending))
 	report(t, s, a.OrderID, 4, "four of ten")
 	told, _, err := s.BeginDigest(ctx, byMail())
 	must(err)

@@ -16,7 +16,12 @@ type (
 	productRow struct {
 		id, sku         string
 		opening, onHand int64
-		advertised      bool
+	}
+	// adRow is an advertisement: whether it has nothing to sell, and whether the
+	// mail that says so is held back.
+	adRow struct {
+		id, name, product string
+		out, heldBack     bool
 	}
 	saleRow struct {
 		id, reference string
@@ -49,7 +54,7 @@ type (
 		closed      bool
 	}
 	holdRow struct {
-		id, stockout, state  string
+		id, ad, state        string
 		stopSent, resumeSent bool
 	}
 	messageRow struct {
@@ -70,6 +75,7 @@ type books struct {
 	attempts   []attemptRow
 	decided    []string // the orders that decisions name
 	stockouts  []stockoutRow
+	ads        []adRow
 	holds      []holdRow
 	messages   []messageRow
 	deliveries []deliveryRow
@@ -110,8 +116,8 @@ func readBooks(ctx context.Context, db *sql.DB) (*books, error) {
 }
 
 func (b *books) readStock(ctx context.Context, db *sql.DB) error {
-	err := read(ctx, db, &b.products, `SELECT lower(hex(id)), sku, opening_stock, on_hand, advertisement_id IS NOT NULL FROM products`,
-		func(r *productRow) []any { return []any{&r.id, &r.sku, &r.opening, &r.onHand, &r.advertised} })
+	err := read(ctx, db, &b.products, `SELECT lower(hex(id)), sku, opening_stock, on_hand FROM products`,
+		func(r *productRow) []any { return []any{&r.id, &r.sku, &r.opening, &r.onHand} })
 	if err != nil {
 		return err
 	}
@@ -171,9 +177,19 @@ func (b *books) readStockouts(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return read(ctx, db, &b.holds, `SELECT lower(hex(id)), lower(hex(stockout_id)), state, stop_sent_at IS NOT NULL, resume_sent_at IS NOT NULL
-		FROM ad_holds`,
-		func(r *holdRow) []any { return []any{&r.id, &r.stockout, &r.state, &r.stopSent, &r.resumeSent} })
+	// Each advertisement of this catalogue shows one product.
+	err = read(ctx, db, &b.ads, `SELECT lower(hex(a.id)), a.name, lower(hex(p.id)), p.stockout_id IS NOT NULL,
+			COALESCE(a.look_at < (strftime('%s', 'now') + 60) * 1000000, 0)
+		FROM advertisements a JOIN products p ON p.advertisement_id = a.id`,
+		func(r *adRow) []any { return []any{&r.id, &r.name, &r.product, &r.out, &r.heldBack} })
+	if err != nil {
+		return err
+	}
+	return read(ctx, db, &b.holds, `SELECT lower(hex(h.id)), lower(hex(h.advertisement_id)), h.state,
+			EXISTS (SELECT 1 FROM ad_mails m WHERE m.hold_id = h.id AND m.kind = 'stop' AND m.sent_at IS NOT NULL),
+			EXISTS (SELECT 1 FROM ad_mails m WHERE m.hold_id = h.id AND m.kind = 'resume' AND m.sent_at IS NOT NULL)
+		FROM ad_holds h`,
+		func(r *holdRow) []any { return []any{&r.id, &r.ad, &r.state, &r.stopSent, &r.resumeSent} })
 }
 
 func (b *books) readMessages(ctx context.Context, db *sql.DB) error {
@@ -220,13 +236,15 @@ func (b *books) sku(product string) string {
 }
 
 // unfinished is what has not come to its end yet: orders that nobody waits for
-// a person with, messages, low products without an order, mails to operations.
+// a person with, messages, low products without an order, mails to operations,
+// mails to ad managers that are held back.
 const unfinished = `SELECT
 	(SELECT COUNT(*) FROM replenishment_orders WHERE state NOT IN ('received', 'closed_short', 'held')),
 	(SELECT COUNT(*) FROM queue_deliveries WHERE state = 'waiting'),
 	(SELECT COUNT(*) FROM products WHERE on_hand - reserved + on_order <= reorder_point
 		AND NOT EXISTS (SELECT 1 FROM replenishment_orders o WHERE o.product_id = products.id AND o.slot IS NOT NULL)),
-	(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL)`
+	(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL),
+	(SELECT COUNT(*) FROM advertisements WHERE look_at < (strftime('%s', 'now') + 60) * 1000000)`
 
 // untilQuiet waits until nothing is unfinished, and says what is when the
 // limit passes first.
@@ -235,18 +253,19 @@ func untilQuiet(ctx context.Context, db *sql.DB, limit time.Duration) (string, e
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	for {
-		var orders, messages, low, digests int
-		if err := db.QueryRowContext(ctx, unfinished).Scan(&orders, &messages, &low, &digests); err != nil {
+		var orders, messages, low, digests, ads int
+		if err := db.QueryRowContext(ctx, unfinished).Scan(&orders, &messages, &low, &digests, &ads); err != nil {
 			return "", fmt.Errorf("looking whether it is quiet: %w", err)
 		}
-		if orders+messages+low+digests == 0 {
+		if orders+messages+low+digests+ads == 0 {
 			return "", nil
 		}
 		next := time.NewTimer(look)
 		select {
 		case <-next.C:
 		case <-deadline.C:
-			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations", orders, messages, low, digests), nil
+			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations, %d held back",
+				orders, messages, low, digests, ads), nil
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}

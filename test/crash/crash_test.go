@@ -118,7 +118,7 @@ func open(t *testing.T, seed uint64) *world {
 	}
 	w.server = &server{up: up, Server: blackbox.Server{Binary: binary, Log: log, Args: []string{
 		"serve", "--listen", address, "--data", w.data, "--catalog", catalogue, "--mail", "smtp://" + mails + "?tls=none",
-		"--callback-window", "2s", "--sweep-interval", "500ms", "--retry-base", "50ms", "--alert-gap", "1s", "--log-level", "warn",
+		"--callback-window", "2s", "--sweep-interval", "500ms", "--retry-base", "50ms", "--alert-gap", "1s", "--ad-spacing", "1s", "--log-level", "warn",
 	}}}
 	t.Cleanup(w.server.Abandon)
 	if err := w.server.start(); err != nil {
@@ -150,7 +150,7 @@ func (w *world) catalogue(folder string) (string, []string) {
 	w.t.Helper()
 	const products = 80
 	leadTimes := []time.Duration{40 * time.Millisecond, 300 * time.Millisecond, 1500 * time.Millisecond}
-	advertisements := []string{", advertisement: banner", ", advertisement: video", ""}
+	managers := []string{"banner@ads.example", "video@ads.example, language: en", ""}
 	var text strings.Builder
 	text.WriteString("factories:\n")
 	for i, leadTime := range leadTimes {
@@ -158,16 +158,25 @@ func (w *world) catalogue(folder string) (string, []string) {
 		w.t.Cleanup(closeFactory)
 		fmt.Fprintf(&text, "  - {identifier: FF-%d, url: %q, lead_time: %v, max_in_flight: 64, rate_per_second: 2000}\n", i, address, leadTime)
 	}
-	text.WriteString("advertisements:\n" +
-		"  - {name: banner, manager_email: banner@ads.example}\n" +
-		"  - {name: video, manager_email: video@ads.example, language: en}\nproducts:\n")
+	// Two thirds of the products have an advertisement of their own.
+	manager := func(i int) string { return managers[i/len(leadTimes)%len(managers)] }
+	text.WriteString("advertisements:\n")
+	for i := range products {
+		if m := manager(i); m != "" {
+			fmt.Fprintf(&text, "  - {name: ad-%d, manager_email: %s}\n", i, m)
+		}
+	}
+	text.WriteString("products:\n")
 	var skus []string
 	for i := range products {
 		sku := fmt.Sprintf("CP-%03d", i)
 		skus = append(skus, sku)
+		advertisement := ""
+		if manager(i) != "" {
+			advertisement = fmt.Sprintf(", advertisement: ad-%d", i)
+		}
 		fmt.Fprintf(&text, "  - {sku: %s, name: Donut %d, price: %d, opening_stock: %d, factory: FF-%d, order_quantity: %d, reorder_point: 0%s}\n",
-			sku, i, 1000+i, w.dice.between(1, 5), i%len(leadTimes), w.dice.between(1, 5),
-			advertisements[i/len(leadTimes)%len(advertisements)])
+			sku, i, 1000+i, w.dice.between(1, 5), i%len(leadTimes), w.dice.between(1, 5), advertisement)
 	}
 	path := filepath.Join(folder, "catalog.yaml")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {

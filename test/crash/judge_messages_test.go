@@ -108,7 +108,7 @@ func (j *judge) receiptsTold() []string {
 // messagesKept: every message is on the queue that it belongs to, and there it
 // is waiting, done or dead.
 func (j *judge) messagesKept() []string {
-	queues := map[string]string{"stock.low": "stock-queue", "stock.out": "ad-queue", "stock.back": "ad-queue"}
+	queues := map[string]string{"stock.low": "stock-queue", "stock.out": "ad-queue", "stock.back": "ad-queue", "ad.due": "ad-queue"}
 	found := map[string]int{}
 	for _, d := range j.books.deliveries {
 		if d.state == "waiting" || d.state == "done" || d.state == "dead" {
@@ -136,22 +136,33 @@ const (
 	opsMail    = "ops-alert"
 )
 
-// adMails gives the mails about a hold in the order in which they came.
-func (j *judge) adMails() map[string][]string {
-	mails := map[string][]string{}
+// adMails gives the mails of each hold, and of each advertisement, in the order
+// in which they came.
+func (j *judge) adMails() (byHold, byAd map[string][]string) {
+	ads := map[string]string{}
+	for _, h := range j.books.holds {
+		ads[h.id] = h.ad
+	}
+	byHold, byAd = map[string][]string{}, map[string][]string{}
 	for _, l := range j.mailbox.letters {
 		name, _, _ := strings.Cut(l.id, "@")
-		if kind, hold, ok := strings.Cut(name, "."); ok && (kind == stopMail || kind == resumeMail) {
-			mails[plainID(hold)] = append(mails[plainID(hold)], kind)
+		if kind, id, ok := strings.Cut(name, "."); ok && (kind == stopMail || kind == resumeMail) {
+			hold := plainID(id)
+			byHold[hold] = append(byHold[hold], kind)
+			byAd[ads[hold]] = append(byAd[ads[hold]], kind)
 		}
 	}
-	return mails
+	return byHold, byAd
 }
 
-// mailsSent: a mail that the books call sent was taken by the mail server.
+// mailsSent: a mail that the books call sent was taken by the mail server, and
+// there is none of a hold that they do not know.
 func (j *judge) mailsSent() []string {
-	mails := j.adMails()
+	mails, byAd := j.adMails()
 	bad := append([]string(nil), j.mailbox.strange...)
+	for _, kind := range byAd[""] {
+		bad = append(bad, fmt.Sprintf("a mail %s is of no hold", kind))
+	}
 	for _, h := range j.books.holds {
 		got := map[string]bool{}
 		for _, kind := range mails[h.id] {
@@ -160,7 +171,7 @@ func (j *judge) mailsSent() []string {
 		if h.stopSent && !got[stopMail] || h.state == "stopped" && !got[stopMail] {
 			bad = append(bad, fmt.Sprintf("hold %s is %s, and its mail to stop never came", h.id, h.state))
 		}
-		if h.resumeSent && !got[resumeMail] || h.state == "resumed" && !got[resumeMail] {
+		if h.resumeSent && !got[resumeMail] {
 			bad = append(bad, fmt.Sprintf("hold %s is %s, and its mail to resume never came", h.id, h.state))
 		}
 	}
@@ -189,59 +200,55 @@ func (j *judge) repeatedMailsAreTheSame() []string {
 	return bad
 }
 
-// lastMailIsTrue: when the messages of a stockout are handled, the last mail
-// about it says what is so. An advertisement must not be left stopped.
+// lastMailIsTrue: when the messages of a product are handled, the last mail about
+// its advertisement says what is so. An advertisement must not be left stopped.
 func (j *judge) lastMailIsTrue() []string {
-	mails, handled := j.adMails(), j.handledStockouts()
-	holds := map[string]holdRow{}
-	for _, h := range j.books.holds {
-		holds[h.stockout] = h
-	}
+	_, mails := j.adMails()
+	handled := j.handledProducts()
 	var bad []string
-	for _, s := range j.books.stockouts {
-		got := mails[holds[s.id].id]
-		if !handled[s.id] || !j.advertised(s.product) {
+	for _, ad := range j.books.ads {
+		got := mails[ad.id]
+		if !handled[ad.product] || ad.out && ad.heldBack {
 			continue
 		}
-		want := stopMail
-		if s.closed {
-			want = resumeMail
+		want := resumeMail
+		if ad.out {
+			want = stopMail
 		}
 		switch {
-		case len(got) == 0 && s.closed: // it was over before anybody was told
+		case len(got) == 0 && !ad.out: // it was over before anybody was told
 		case len(got) == 0 || got[len(got)-1] != want:
-			bad = append(bad, fmt.Sprintf("stockout %s of %s: the mails were %v, the last must be %s", s.id, j.books.sku(s.product), got, want))
+			bad = append(bad, fmt.Sprintf("advertisement %s of %s: the mails were %v, the last must be %s", ad.name, j.books.sku(ad.product), got, want))
 		}
 	}
 	return bad
 }
 
-// handledStockouts are those whose messages are all there and all done. What is
-// missing is complained of by stockoutsTold; it is not a second fault here.
-func (j *judge) handledStockouts() map[string]bool {
+// handledProducts are those whose messages about advertising are all there and
+// all done. What is missing is complained of by stockoutsTold; it is not a second
+// fault here.
+func (j *judge) handledProducts() map[string]bool {
 	state := map[string]string{}
 	for _, d := range j.books.deliveries {
 		state[d.message] = d.state
 	}
-	done := map[string]int{}
+	handled, messages := map[string]bool{}, map[string]int{}
+	for _, p := range j.books.products {
+		handled[p.id] = true
+	}
 	for _, m := range j.books.messages {
-		if (m.kind == "stock.out" || m.kind == "stock.back") && state[m.id] == "done" {
-			done[m.stockout]++
+		if m.kind != "stock.out" && m.kind != "stock.back" && m.kind != "ad.due" {
+			continue
+		}
+		messages[m.stockout+m.kind]++
+		if state[m.id] != "done" {
+			handled[m.product] = false
 		}
 	}
-	handled := map[string]bool{}
 	for _, s := range j.books.stockouts {
-		messages := map[bool]int{false: 1, true: 2}[s.closed] // stock.out, and stock.back
-		handled[s.id] = done[s.id] >= messages
+		if messages[s.id+"stock.out"] == 0 || s.closed && messages[s.id+"stock.back"] == 0 {
+			handled[s.product] = false
+		}
 	}
 	return handled
-}
-
-func (j *judge) advertised(product string) bool {
-	for _, p := range j.books.products {
-		if p.id == product {
-			return p.advertised
-		}
-	}
-	return false
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
@@ -126,8 +127,16 @@ func legible(content []byte) (string, error) {
 			fmt.Fprintf(&text, "%s: %s\n", name, value)
 		}
 	}
-	body := m.Body
-	switch m.Header.Get("Content-Transfer-Encoding") {
+	body, encoding := m.Body, m.Header.Get("Content-Transfer-Encoding")
+	kind, parameters, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err == nil && strings.HasPrefix(kind, "multipart/") { // the text stands before the HTML
+		part, err := multipart.NewReader(body, parameters["boundary"]).NextRawPart()
+		if err != nil {
+			return "", fmt.Errorf("reading the parts of a mail: %w", err)
+		}
+		body, encoding = part, part.Header.Get("Content-Transfer-Encoding")
+	}
+	switch encoding {
 	case "quoted-printable":
 		body = quotedprintable.NewReader(body)
 	case "base64":

@@ -85,7 +85,7 @@ func openTown(t *testing.T) *town {
 	}
 	catalog := writeFile(t, filepath.Join(dir, "catalog.yaml"), town.catalog())
 	town.shop = town.start(t, filepath.Join(dir, "server.log"),
-		"serve", "--listen", "127.0.0.1:0", "--data", town.data, "--catalog", catalog, "--log-level", "warn", "--sweep-interval", "1s")
+		"serve", "--listen", "127.0.0.1:0", "--data", town.data, "--catalog", catalog, "--log-level", "warn", "--sweep-interval", "1s", "--ad-spacing", "1ms")
 	t.Cleanup(func() { town.stopServer(t) })
 	if err := town.shop.awaitReady(t.Context()); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func (town *town) catalog() string {
 	for i, f := range town.factories {
 		fmt.Fprintf(&b, "  - {identifier: FF-%d, url: %q, lead_time: 1s, max_in_flight: 8, rate_per_second: 500}\n", i, f.url+"/api/manufactures")
 	}
-	b.WriteString("advertisements:\n  - {name: ad-0, manager_email: ads0@donut.example}\n  - {name: ad-1, manager_email: ads1@donut.example, language: en}\nproducts:\n")
+	b.WriteString("advertisements:\n  - {name: ad-0, manager_email: ads0@donut.example, stop_when: any}\n  - {name: ad-1, manager_email: ads1@donut.example, language: en, stop_when: any}\nproducts:\n")
 	for i := range assortment {
 		ordering := "reorder_point: 500, order_up_to: 2000"
 		if i%3 == 2 {

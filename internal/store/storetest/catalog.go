@@ -83,8 +83,9 @@ func catalogEdits(t *testing.T, h harness) {
 	}
 	c.Products[0].Price, c.Products[0].Name, c.Products[0].OpeningStock = 21000, "새 도너츠", 99
 	c.Products[0].Advertisement, c.Factories[0].LeadTime = "", 2*leadTime
+	c.Advertisements[0].StopWhen = restock.StopWhenAny
 	c.Products = c.Products[:1]
-	want := []string{"factory " + factoryID + " lead_time", "product A advertisement_id", "product A name", "product A price"}
+	want := []string{"advertisement " + adName + " stop_when", "factory " + factoryID + " lead_time", "product A advertisement_id", "product A name", "product A price"}
 	if diff := cmp.Diff(want, fields(s.apply(c))); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}

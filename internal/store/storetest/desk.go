@@ -56,9 +56,20 @@ func (s *shop) bury(typ restock.EventType) restock.EventID {
 	return last
 }
 
+// judged decides about orders as it is told, and about advertisements by what
+// their managers were told.
+func judged(order func(restock.Situation) restock.Decision) restock.Deciders {
+	return restock.Deciders{Order: order, Ad: func(a restock.AdSituation) restock.AdTurn {
+		if untold, _ := a.Untold(); untold {
+			return restock.AdTurn{Send: restock.AdMailStop}
+		}
+		return restock.AdTurn{State: a.Hold.State}
+	}}
+}
+
 func (s *shop) letter(id restock.EventID, decide func(restock.Situation) restock.Decision) restock.DeadLetter {
 	s.t.Helper()
-	l, err := s.DeadLetter(s.ctx(), "", id, decide)
+	l, err := s.DeadLetter(s.ctx(), "", id, judged(decide))
 	s.must(err)
 	return l
 }
@@ -102,15 +113,17 @@ func verdictLow(t *testing.T, h harness) {
 }
 
 func verdictOut(t *testing.T, h harness) {
-	s, stockout := h.soldOut(t)
+	s := h.soldOut(t)
 	id := s.bury(restock.StockOut)
-	s.wantVerdict(id, restock.NeedNeeded, "nobody asked")
-	hold := s.beginStop(stockout, true)
+	s.wantVerdict(id, restock.NeedNeeded, "its manager was not asked to stop")
+	stop := s.turn(stepStop)
 	s.wantVerdict(id, restock.NeedNeeded, "not confirmed") // its process may have died
-	s.must(s.EndStop(s.ctx(), hold.ID))
+	s.must(s.EndAdMail(s.ctx(), stop))
 	s.wantVerdict(id, restock.NeedStale, "was sent")
 	s.back()
-	s.wantVerdict(id, restock.NeedStale, "the stock is back since 2026-03-01T09:00:00Z")
+	s.wantVerdict(id, restock.NeedNeeded, "not told that it can resume") // whoever handles it tells that
+	s.mailed(stepResume)
+	s.wantVerdict(id, restock.NeedStale, "was sent")
 
 	s = h.shop(t, catalogue(plain("A", 1)))
 	s.mustBuy("A", 1)
@@ -118,21 +131,45 @@ func verdictOut(t *testing.T, h harness) {
 }
 
 func verdictBack(t *testing.T, h harness) {
-	s, _ := h.soldOut(t)
+	s := h.soldOut(t)
 	s.back()
-	s.wantVerdict(s.bury(restock.StockBack), restock.NeedStale, "nobody asked")
+	s.wantVerdict(s.bury(restock.StockBack), restock.NeedStale, "its manager was not asked to stop")
 
-	s, stockout := h.soldOut(t)
-	stop := s.beginStop(stockout, true)
+	s = h.soldOut(t)
+	stop := s.turn(stepStop)
 	s.back()
 	id := s.bury(restock.StockBack)
-	s.wantVerdict(id, restock.NeedNeeded, "the stock is back")
-	s.must(s.EndStop(s.ctx(), stop.ID))
-	s.wantVerdict(id, restock.NeedNeeded, "the stock is back")
-	s.beginResume(stockout, true)
-	s.wantVerdict(id, restock.NeedNeeded, "the stock is back") // its process may have died
-	s.must(s.EndResume(s.ctx(), stop.ID))
+	s.wantVerdict(id, restock.NeedNeeded, "not told that it can resume")
+	s.must(s.EndAdMail(s.ctx(), stop))
+	s.wantVerdict(id, restock.NeedNeeded, "not told that it can resume")
+	resume := s.turn(stepResume)
+	s.wantVerdict(id, restock.NeedNeeded, "was not confirmed") // its process may have died
+	s.must(s.EndAdMail(s.ctx(), resume))
 	s.wantVerdict(id, restock.NeedStale, "was sent")
+
+	s = h.soldOut(t)
+	s.must(s.PublishAdDue(s.ctx(), s.ad("A")))
+	id = s.bury(restock.AdDue)
+	s.wantVerdict(id, restock.NeedNeeded, "its manager was not asked to stop")
+	for want, turn := range map[string]restock.AdTurn{
+		"needed: not asked to stop": {Send: restock.AdMailStop}, "stale: held back until": {LookAt: s.clock.now()}, "unknown: on its way": {Wait: true},
+	} {
+		l, err := s.DeadLetter(s.ctx(), "", id, restock.Deciders{Ad: step(turn)})
+		s.must(err)
+		need, reason, _ := strings.Cut(want, ": ")
+		if string(l.Verdict.Needed) != need || !strings.Contains(l.Verdict.Reason, reason) {
+			t.Errorf("verdict %+v, want %s because …%s…", l.Verdict, need, reason)
+		}
+	}
+	s.mailed(stepStop)
+	s.wantVerdict(id, restock.NeedStale, "was sent")
+	for want, turn := range map[string]restock.AdTurn{"a reminder is due": {Send: restock.AdMailStopReminder}, "operations have to hear": {Escalate: true}} {
+		l, err := s.DeadLetter(s.ctx(), "", id, restock.Deciders{Ad: step(turn)})
+		s.must(err)
+		if l.Verdict.Needed != restock.NeedNeeded || !strings.Contains(l.Verdict.Reason, want) {
+			t.Errorf("verdict %+v, want needed because …%s…", l.Verdict, want)
+		}
+	}
 }
 
 func verdictHeld(t *testing.T, h harness) {
@@ -208,7 +245,7 @@ func verdictUnknown(t *testing.T, h harness) {
 			s.exec(part)
 		}
 		s.wantVerdict(id, restock.NeedUnknown, reason)
-		if _, _, err := s.DeadLetters(s.ctx(), restock.DeadQuery{}, yes(10)); err != nil {
+		if _, _, err := s.DeadLetters(s.ctx(), restock.DeadQuery{}, judged(yes(10))); err != nil {
 			t.Errorf("after %s: %v", change, err)
 		}
 	}
@@ -240,7 +277,7 @@ func letterWhole(t *testing.T, h harness) {
 		Receives: 2, LastError: "because", CreatedAt: made, DeadAt: last, FirstFailedAt: first, LastFailedAt: last,
 		Verdict: restock.NeedVerdict{Needed: restock.NeedNeeded, Reason: "the order is awaiting_approval, and nobody was told"},
 	}
-	list, next, err := s.DeadLetters(s.ctx(), restock.DeadQuery{}, yes(10))
+	list, next, err := s.DeadLetters(s.ctx(), restock.DeadQuery{}, judged(yes(10)))
 	s.must(err)
 	if diff := cmp.Diff([]restock.DeadLetter{want}, list); diff != "" || next != "" {
 		t.Errorf("in the list, with %q next (-want +got):\n%s", next, diff)
@@ -260,7 +297,11 @@ func letterWhole(t *testing.T, h harness) {
 
 // lettersSelected has six letters: of two products, on two queues, some stale.
 func lettersSelected(t *testing.T, h harness) {
-	s := h.shop(t, catalogue(ordered("A", 3, 0, 10), ordered("B", 3, 0, 10)))
+	shown := catalogue(ordered("A", 3, 0, 10), ordered("B", 3, 0, 10))
+	shown.Advertisements = append(shown.Advertisements, restock.CatalogAdvertisement{Name: "other", ManagerEmail: "other@donut.example"})
+	shown.Products[1].Advertisement = "other"
+	shown.Fill()
+	s := h.shop(t, shown)
 	for _, sku := range []restock.SKU{"A", "B"} {
 		s.mustBuy(sku, 3)
 		s.bury(restock.StockLow)
@@ -298,9 +339,9 @@ func lettersSelected(t *testing.T, h harness) {
 			}
 		}
 	}
-	_, _, err := s.DeadLetters(s.ctx(), restock.DeadQuery{Product: "cake"}, low)
+	_, _, err := s.DeadLetters(s.ctx(), restock.DeadQuery{Product: "cake"}, judged(low))
 	wantKind(t, err, restock.NotFound)
-	_, _, err = s.DeadLetters(s.ctx(), restock.DeadQuery{After: "cake"}, low)
+	_, _, err = s.DeadLetters(s.ctx(), restock.DeadQuery{After: "cake"}, judged(low))
 	wantKind(t, err, restock.Invalid)
 	latest, err := s.LatestDeath(s.ctx())
 	if s.must(err); !latest.Equal(s.clock.now()) {
@@ -321,7 +362,7 @@ func (s *shop) walk(q restock.DeadQuery, decide func(restock.Situation) restock.
 	s.t.Helper()
 	var all []string
 	for {
-		letters, next, err := s.DeadLetters(s.ctx(), q, decide)
+		letters, next, err := s.DeadLetters(s.ctx(), q, judged(decide))
 		s.must(err)
 		if q.Limit > 0 && len(letters) > q.Limit {
 			s.t.Errorf("a page of %d, want at most %d", len(letters), q.Limit)
@@ -343,7 +384,7 @@ func lettersScanned(t *testing.T, h harness) {
 	}
 	s := h.unverified(t, catalogue(products...)) // each is low from the start
 	s.exec(`UPDATE queue_deliveries SET state = 'dead', dead_at = visible_at, last_error = 'because'`)
-	letters, next, err := s.DeadLetters(s.ctx(), restock.DeadQuery{Needed: restock.NeedStale, Limit: 10}, yes(10))
+	letters, next, err := s.DeadLetters(s.ctx(), restock.DeadQuery{Needed: restock.NeedStale, Limit: 10}, judged(yes(10)))
 	s.must(err)
 	if len(letters) != 0 || next == "" {
 		t.Errorf("%d letters and %q next, want none so far and more to look at", len(letters), next)
@@ -356,7 +397,7 @@ func lettersScanned(t *testing.T, h harness) {
 func redriveAudited(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
 	id := s.bury(restock.StockLow)
-	l, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, yes(10))
+	l, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, judged(yes(10)))
 	s.must(err)
 	if l.MessageID != id || l.Queue != restock.StockQueue || l.SKU != "A" {
 		t.Errorf("redrove %+v", l)
@@ -377,28 +418,28 @@ func redriveAudited(t *testing.T, h harness) {
 func discardAudited(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
 	id := s.bury(restock.StockLow)
-	_, err := s.DiscardDeadLetter(s.ctx(), restock.StockQueue, id, restock.Discard{Act: by("by hand"), OnlyStale: true}, yes(10))
+	_, err := s.DiscardDeadLetter(s.ctx(), restock.StockQueue, id, restock.Discard{Act: by("by hand"), OnlyStale: true}, judged(yes(10)))
 	wantKind(t, err, restock.Conflict)
-	_, err = s.DiscardDeadLetter(s.ctx(), restock.StockQueue, id, restock.Discard{Act: by("by hand")}, yes(10))
+	_, err = s.DiscardDeadLetter(s.ctx(), restock.StockQueue, id, restock.Discard{Act: by("by hand")}, judged(yes(10)))
 	s.must(err)
 	s.wantAudit("dead.discard A by kim: by hand")
 	s.wantCount(`SELECT COUNT(*) FROM queue_deliveries WHERE state = 'discarded' AND discard_reason = 'by hand'`, 1)
-	_, err = s.DeadLetter(s.ctx(), "", id, nil)
+	_, err = s.DeadLetter(s.ctx(), "", id, restock.Deciders{})
 	wantKind(t, err, restock.NotFound)
 }
 
 func redriveStale(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
 	id := s.bury(restock.StockLow)
-	_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, no("it is a holiday"))
+	_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, judged(no("it is a holiday")))
 	wantKind(t, err, restock.Conflict)
 	if err == nil || !strings.Contains(err.Error(), "it is a holiday") || !strings.Contains(err.Error(), "--include-stale") {
 		t.Errorf("error %v, want why, and how all the same", err)
 	}
 	s.wantAudit()
-	_, err = s.DeadLetter(s.ctx(), "", id, nil)
+	_, err = s.DeadLetter(s.ctx(), "", id, restock.Deciders{})
 	s.must(err)
-	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("all the same"), Stale: true}, no("it is a holiday"))
+	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("all the same"), Stale: true}, judged(no("it is a holiday")))
 	s.must(err)
 	s.wantAudit("dead.redrive A by kim: all the same")
 }
@@ -408,17 +449,17 @@ func deskAtomic(t *testing.T, h harness) {
 	id := s.bury(restock.StockLow)
 	before := s.letter(id, yes(10))
 	s.exec(`ALTER TABLE audit RENAME TO audit_away`)
-	if _, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, yes(10)); err == nil {
+	if _, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, judged(yes(10))); err == nil {
 		t.Error("a redrive without its note was answered with success")
 	}
-	if _, err := s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("mended")}, yes(10)); err == nil {
+	if _, err := s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("mended")}, judged(yes(10))); err == nil {
 		t.Error("a discard without its note was answered with success")
 	}
 	if diff := cmp.Diff(before, s.letter(id, yes(10))); diff != "" {
 		t.Errorf("the letter (-before +after):\n%s", diff)
 	}
 	s.exec(`ALTER TABLE audit_away RENAME TO audit`)
-	_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, yes(10))
+	_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, judged(yes(10)))
 	s.must(err)
 	s.wantAudit("dead.redrive A by kim: mended")
 }
@@ -429,7 +470,7 @@ func redriveOnce(t *testing.T, h harness) {
 	var mu sync.Mutex
 	done := 0
 	atOnce(20, func(int) {
-		_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, yes(10))
+		_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("mended")}, judged(yes(10)))
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -448,16 +489,16 @@ func redriveOnce(t *testing.T, h harness) {
 func settleNone(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
 	id := s.bury(restock.StockLow)
-	_, err := s.RedriveDeadLetter(s.ctx(), restock.AdQueue, id, restock.Redrive{Act: by("x")}, yes(10))
+	_, err := s.RedriveDeadLetter(s.ctx(), restock.AdQueue, id, restock.Redrive{Act: by("x")}, judged(yes(10)))
 	wantKind(t, err, restock.NotFound)
-	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, yes(10))
+	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, judged(yes(10)))
 	s.must(err)
 	for want, id := range map[restock.Kind]restock.EventID{restock.NotFound: {1}, restock.Conflict: id} {
-		_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, yes(10))
+		_, err := s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, judged(yes(10)))
 		wantKind(t, err, want)
-		_, err = s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("x")}, yes(10))
+		_, err = s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("x")}, judged(yes(10)))
 		wantKind(t, err, want)
-		_, err = s.DeadLetter(s.ctx(), "", id, yes(10))
+		_, err = s.DeadLetter(s.ctx(), "", id, judged(yes(10)))
 		wantKind(t, err, restock.NotFound)
 	}
 	s.wantAudit("dead.redrive A by kim: x")
@@ -468,15 +509,15 @@ func settleAmbiguous(t *testing.T, h harness) {
 	id := s.bury(restock.StockLow)
 	s.exec(`INSERT INTO queue_deliveries (message_id, queue, state, receives, visible_at, last_error, dead_at)
 		SELECT message_id, 'ops-queue', state, receives, visible_at, last_error, dead_at FROM queue_deliveries`)
-	_, err := s.DeadLetter(s.ctx(), "", id, yes(10))
+	_, err := s.DeadLetter(s.ctx(), "", id, judged(yes(10)))
 	wantKind(t, err, restock.Invalid)
-	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, yes(10))
+	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, judged(yes(10)))
 	wantKind(t, err, restock.Invalid)
-	_, err = s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("x")}, yes(10))
+	_, err = s.DiscardDeadLetter(s.ctx(), "", id, restock.Discard{Act: by("x")}, judged(yes(10)))
 	wantKind(t, err, restock.Invalid)
-	_, err = s.DiscardDeadLetter(s.ctx(), restock.OpsQueue, id, restock.Discard{Act: by("x")}, yes(10))
+	_, err = s.DiscardDeadLetter(s.ctx(), restock.OpsQueue, id, restock.Discard{Act: by("x")}, judged(yes(10)))
 	s.must(err)
-	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, yes(10))
+	_, err = s.RedriveDeadLetter(s.ctx(), "", id, restock.Redrive{Act: by("x")}, judged(yes(10)))
 	s.must(err)
 	s.wantAudit("dead.redrive A by kim: x", "dead.discard A by kim: x")
 }

@@ -176,9 +176,11 @@ func badCursor(t *testing.T, h harness) {
 }
 
 func status(t *testing.T, h harness) {
-	s := h.shop(t, catalogue(ordered("A", 1, 0, 10), ordered("B", 5, 5, 10), plain("C", 9), plain("D", 0)))
+	c := catalogue(ordered("A", 1, 0, 10), ordered("B", 5, 5, 10), plain("C", 9), plain("D", 0))
+	c.Advertisements[0].StopWhen = restock.StopWhenAny
+	s := h.shop(t, c)
 	s.mustBuy("A", 1)
-	s.must(s.EndStop(s.ctx(), s.beginStop(s.product("A").Stock.StockoutID, true).ID))
+	s.mailed(stepStop)
 	s.receive(s.placed("A", 10), 99, "ninety-nine")
 	s.mustBuy("A", 10)
 	s.order("B", 3)

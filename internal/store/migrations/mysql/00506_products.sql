@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS products (
     -- Set while an import or a changed policy, and not a sale, made it low.
     low_by_import    SMALLINT NOT NULL DEFAULT 0,
     CHECK (on_hand >= reserved),
+    KEY products_advertisement (advertisement_id),
     FOREIGN KEY (factory_id) REFERENCES factories (id),
     FOREIGN KEY (advertisement_id) REFERENCES advertisements (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

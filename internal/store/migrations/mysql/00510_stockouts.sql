@@ -9,5 +9,6 @@ CREATE TABLE IF NOT EXISTS stockouts (
     refused_units    BIGINT NOT NULL DEFAULT 0,
     first_refused_at BIGINT,
     KEY stockouts_product (product_id, id),
+    KEY stockouts_open (closed_at, product_id),
     FOREIGN KEY (product_id) REFERENCES products (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

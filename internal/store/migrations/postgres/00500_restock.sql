@@ -61,8 +61,17 @@ CREATE TABLE advertisements (
     id            BYTEA NOT NULL PRIMARY KEY,
     name          TEXT  COLLATE "C" NOT NULL UNIQUE,
     manager_email TEXT  COLLATE "C" NOT NULL,
-    language      TEXT  COLLATE "C" NOT NULL
+    language      TEXT  COLLATE "C" NOT NULL,
+    stop_when     TEXT  COLLATE "C" NOT NULL DEFAULT 'all' CHECK (stop_when IN ('all', 'any')),
+    -- The last hold, open or not.
+    hold_id       BYTEA,
+    -- While a mail is on its way, nobody else may write to this manager, or
+    -- the mails could arrive in the wrong order.
+    mailing_until BIGINT NOT NULL DEFAULT 0,
+    -- When somebody has to look again, if no event comes before; NULL for never.
+    look_at       BIGINT
 );
+CREATE INDEX advertisements_look ON advertisements (look_at);
 
 -- A product's row changes with each sale; half of its page is room for that.
 CREATE TABLE products (
@@ -97,6 +106,7 @@ CREATE TABLE products (
     low_by_import    SMALLINT NOT NULL DEFAULT 0,
     CHECK (on_hand >= reserved)
 ) WITH (fillfactor = 50);
+CREATE INDEX products_advertisement ON products (advertisement_id);
 
 -- What was sold, a row per line. What belongs to the sale as a whole stands on
 -- each of its lines: nearly every sale has one, and one row is what a sale at
@@ -146,6 +156,7 @@ CREATE TABLE stockouts (
     first_refused_at BIGINT
 );
 CREATE INDEX stockouts_product ON stockouts (product_id, id);
+CREATE INDEX stockouts_open ON stockouts (closed_at, product_id);
 
 -- Buyers turned away while something was left, but not enough.
 CREATE TABLE refusals (
@@ -265,22 +276,40 @@ CREATE TABLE decisions (
 );
 CREATE INDEX decisions_product ON decisions (product_id, id);
 
--- One conversation with an ad manager per stockout.
+-- One stop of an advertisement: a conversation with its manager.
 CREATE TABLE ad_holds (
-    id               BYTEA  NOT NULL PRIMARY KEY,
-    stockout_id      BYTEA  NOT NULL UNIQUE REFERENCES stockouts (id),
-    product_id       BYTEA  NOT NULL REFERENCES products (id),
-    advertisement_id BYTEA  NOT NULL REFERENCES advertisements (id),
-    state            TEXT   COLLATE "C" NOT NULL CHECK (state IN ('stopping', 'stopped', 'resuming', 'resumed')),
-    -- While a mail is on its way, nobody else may write to this manager, or
-    -- the mails could arrive in the wrong order.
-    mailing_until    BIGINT NOT NULL,
-    created_at       BIGINT NOT NULL,
-    stop_sent_at     BIGINT,
-    acknowledged_at  BIGINT,
-    resume_sent_at   BIGINT,
-    stop_on_order    BIGINT,
-    stop_expected_at BIGINT
+    id                     BYTEA  NOT NULL PRIMARY KEY,
+    advertisement_id       BYTEA  NOT NULL REFERENCES advertisements (id),
+    -- With which stockout it began.
+    product_id             BYTEA  NOT NULL REFERENCES products (id),
+    stockout_id            BYTEA  NOT NULL REFERENCES stockouts (id),
+    state                  TEXT   COLLATE "C" NOT NULL CHECK (state IN ('stopping', 'stopped', 'resuming', 'resumed', 'withdrawn')),
+    -- 1 while it is open, else NULL: at most one is.
+    slot                   BIGINT,
+    created_at             BIGINT NOT NULL,
+    stop_acknowledged_at   BIGINT,
+    stop_acknowledged_by   TEXT   COLLATE "C" NOT NULL DEFAULT '',
+    resume_acknowledged_at BIGINT,
+    resume_acknowledged_by TEXT   COLLATE "C" NOT NULL DEFAULT '',
+    -- Since when operations have to look after it.
+    escalated_at           BIGINT,
+    told_in                BYTEA, -- the digest that told them
+    UNIQUE (advertisement_id, slot),
+    CHECK ((slot IS NULL) = (state IN ('resumed', 'withdrawn')))
+);
+CREATE INDEX ad_holds_open ON ad_holds (slot, product_id);
+CREATE INDEX ad_holds_escalated ON ad_holds (escalated_at);
+
+CREATE TABLE ad_mails (
+    hold_id  BYTEA    NOT NULL REFERENCES ad_holds (id),
+    kind     TEXT     COLLATE "C" NOT NULL CHECK (kind IN ('stop', 'stop_reminder', 'resume', 'resume_reminder')),
+    due_at   BIGINT   NOT NULL, -- its date
+    facts    TEXT     COLLATE "C" NOT NULL, -- what it says, in JSON
+    tries    BIGINT   NOT NULL,
+    tried_at BIGINT   NOT NULL, -- the last time
+    unsure   SMALLINT NOT NULL, -- it may have arrived, though nobody said so
+    sent_at  BIGINT,
+    PRIMARY KEY (hold_id, kind)
 );
 
 -- Mails to operations, and to the buyer.
