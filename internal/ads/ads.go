@@ -32,8 +32,9 @@ import (
 
 // Store is what the conversation needs of the store.
 type Store interface {
-	// AdvertisementsOf gives the advertisements that an event may concern.
-	AdvertisementsOf(ctx context.Context, id restock.StockoutID) ([]restock.AdvertisementID, error)
+	// AdvertisementsOf gives the advertisements that an event concerns, unless a
+	// later one has a message of its own.
+	AdvertisementsOf(ctx context.Context, typ restock.EventType, id restock.StockoutID) ([]restock.AdvertisementID, error)
 	// TurnAd takes the next step, and leases the mail that it begins.
 	TurnAd(ctx context.Context, id restock.AdvertisementID, mailing time.Duration, decide func(restock.AdSituation) restock.AdTurn,
 	) (restock.AdSending, restock.AdTurn, error)
@@ -153,7 +154,7 @@ func (d *Desk) crossed(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	ads, err := d.store.AdvertisementsOf(ctx, data.StockoutID)
+	ads, err := d.store.AdvertisementsOf(ctx, restock.EventType(m.Type), data.StockoutID)
 	switch {
 	case restock.KindOf(err) == restock.NotFound:
 		return queue.Discard(err)

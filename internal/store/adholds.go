@@ -112,30 +112,41 @@ func (t *tx) endMailing(ctx context.Context, m restock.AdSending) error {
 	return err
 }
 
-// AdvertisementsOf gives the advertisements that an event of a stockout may
-// concern: the one that shows its product, and those that were stopped for it.
-// The error is of kind NotFound when there is no such stockout.
-func (s *Store) AdvertisementsOf(ctx context.Context, id restock.StockoutID) ([]restock.AdvertisementID, error) {
+// AdvertisementsOf gives the advertisements that an event of a stockout
+// concerns: the one that shows its product, and those that were stopped for it.
+// There is none when a later event of the same product has a message of its own,
+// which tells what is true then. The error is of kind NotFound when there is no
+// such stockout.
+func (s *Store) AdvertisementsOf(ctx context.Context, typ restock.EventType, id restock.StockoutID) ([]restock.AdvertisementID, error) {
 	var ads []restock.AdvertisementID
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		var err error
-		ads, err = tx.advertisementsOf(ctx, id)
+		ads, _, err = tx.advertisementsOf(ctx, typ, id)
 		return err
 	})
 	return ads, err
 }
 
-func (t *tx) advertisementsOf(ctx context.Context, id restock.StockoutID) ([]restock.AdvertisementID, error) {
+// advertisementsOf says why, too, when there is none.
+func (t *tx) advertisementsOf(ctx context.Context, typ restock.EventType, id restock.StockoutID) ([]restock.AdvertisementID, string, error) {
 	var product restock.ProductID
-	err := t.one(ctx, `SELECT product_id FROM stockouts WHERE id = ?`, []any{id}, &product)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
+	var back, again time.Time
+	err := t.one(ctx, `SELECT s.product_id, s.closed_at,
+			(SELECT MAX(n.opened_at) FROM stockouts n WHERE n.product_id = s.product_id AND n.opened_at > s.opened_at)
+		FROM stockouts s WHERE s.id = ?`, []any{id}, &product, instant{&back}, instant{&again})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, "", restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no stockout %s", id)
+	case err != nil:
+		return nil, "", err
+	case typ == restock.StockOut && !back.IsZero():
+		return nil, "the stock is back since " + back.Format(time.RFC3339), nil
+	case typ == restock.StockBack && !again.IsZero():
+		return nil, "it was sold out again at " + again.Format(time.RFC3339), nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, t, `SELECT advertisement_id FROM products WHERE id = ? AND advertisement_id IS NOT NULL
+	ads, err := collect(ctx, t, `SELECT advertisement_id FROM products WHERE id = ? AND advertisement_id IS NOT NULL
 		UNION SELECT advertisement_id FROM ad_holds WHERE slot = 1 AND product_id = ?`, []any{product, product}, scanID[restock.Advertisement])
+	return ads, "the product has no advertisement", err
 }
 
 // turnAd writes down one step.

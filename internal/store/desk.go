@@ -336,9 +336,9 @@ func (j *judge) present(ctx context.Context, c cause) (restock.NeedVerdict, erro
 	case restock.StockLow:
 		return j.low(ctx, c.product)
 	case restock.StockOut, restock.StockBack:
-		ads, err := j.tx.advertisementsOf(ctx, c.stockout)
-		if err != nil {
-			return restock.NeedVerdict{}, err
+		ads, none, err := j.tx.advertisementsOf(ctx, c.typ, c.stockout)
+		if err != nil || len(ads) == 0 {
+			return needed(false, none), err
 		}
 		return j.ads(ctx, ads...)
 	case restock.AdDue:
@@ -358,7 +358,7 @@ func (j *judge) present(ctx context.Context, c cause) (restock.NeedVerdict, erro
 // ads says whether the handler would do something about one of these
 // advertisements, whatever the message is about: it tells what is true.
 func (j *judge) ads(ctx context.Context, ads ...restock.AdvertisementID) (restock.NeedVerdict, error) {
-	verdict := needed(false, "the product has no advertisement")
+	var verdict restock.NeedVerdict
 	for _, id := range ads {
 		a, err := j.tx.adSituation(ctx, id)
 		if err != nil {

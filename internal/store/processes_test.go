@@ -380,7 +380,7 @@ func (a *actor) mail(ctx context.Context) {
 	a.ok(err)
 	pace := ads.Pace{Reminder: time.Hour, Escalation: 2 * time.Hour, Spacing: time.Microsecond}
 	for _, o := range stockouts {
-		of, err := a.s.AdvertisementsOf(ctx, o.ID)
+		of, err := a.s.AdvertisementsOf(ctx, map[bool]restock.EventType{true: restock.StockOut, false: restock.StockBack}[o.ClosedAt.IsZero()], o.ID)
 		a.ok(err)
 		for _, id := range of {
 			sending, _, err := a.s.TurnAd(ctx, id, time.Minute, pace.Turn)

@@ -19,16 +19,16 @@ type judge struct {
 	w       *world
 	letters []letter
 	unsaid  map[string]int
-	handled map[driver.ID]bool // counted as done on its queue
-	mails   map[string][]mailed
+	handled map[driver.ID]bool    // counted as done on its queue
+	mails   map[string][]mailed   // by the product of the advertisement
 	ofOuts  map[string]messageRow // the stock.out of a stockout
 	ofBacks map[string]messageRow
 }
 
 // mailed is a mail about a hold.
 type mailed struct {
-	kind  string
-	event int
+	kind, hold string
+	event      int
 }
 
 // The first part of the Message-IDs, by the kind of mail. In mails to ad
@@ -68,9 +68,15 @@ func (j *judge) broken(promise string, of subject, format string, args ...any) {
 	j.w.book.broken(promise, of, format, args...)
 }
 
-// about is a stockout with its messages and mails.
+// about is a stockout with its messages, and the mails of the holds that began
+// with it.
 func (j *judge) about(s stockoutRow) subject {
-	words := []string{j.w.book.names[j.ofOuts[s.id].id], j.w.book.names[j.ofBacks[s.id].id], s.hold}
+	words := []string{j.w.book.names[j.ofOuts[s.id].id], j.w.book.names[j.ofBacks[s.id].id]}
+	for _, h := range j.holds {
+		if h.stockout == s.id {
+			words = append(words, h.id)
+		}
+	}
 	return about(s.sku, slices.DeleteFunc(words, func(word string) bool { return word == "" })...)
 }
 
@@ -128,11 +134,11 @@ func (j *judge) messagesFollowTheStock() {
 	}
 }
 
-// readMails sorts the mails to ad managers by their holds.
+// readMails sorts the mails to ad managers by the products of their advertisements.
 func (j *judge) readMails() {
 	for _, l := range j.letters {
 		if kind, hold := readID(l.id); kind == stopMail || kind == resumeMail {
-			j.mails[hold] = append(j.mails[hold], mailed{kind, l.event})
+			j.mails[skuOf(l.to)] = append(j.mails[skuOf(l.to)], mailed{kind, hold, l.event})
 		}
 	}
 }
@@ -144,66 +150,98 @@ func readID(messageID string) (kind, hold string) {
 	return kind, plainID(hold)
 }
 
-// got reports whether a mail of a kind came about a stockout.
-func (j *judge) got(s stockoutRow, kind string) bool {
-	for _, m := range j.mails[s.hold] {
-		if s.hold != "" && m.kind == kind {
-			return true
-		}
+// lastStockouts are the last of each product that was ever sold out.
+func (j *judge) lastStockouts() map[string]stockoutRow {
+	last := map[string]stockoutRow{}
+	for _, s := range j.stockouts {
+		last[s.sku] = s
 	}
-	return false
+	return last
 }
 
-// whoHadToBeToldWas: a message is done only when who had to be told of it was.
-func (j *judge) whoHadToBeToldWas() {
-	for _, s := range j.stockouts {
-		out, back := j.ofOuts[s.id], j.ofBacks[s.id]
-		switch {
-		case !s.closed && j.handled[out.id] && !j.got(s, stopMail):
-			j.broken("I5", j.about(s), "who had to be told was told: %s is out of stock and its stock.out done, and the mail to stop never came; its hold is %q", s.sku, s.state)
-		case s.closed && j.handled[back.id] && s.state == string(restock.AdHoldResuming) && !j.got(s, resumeMail):
-			j.broken("I5", j.about(s), "who had to be told was told: %s is back and its stock.back done, and the mail to resume never came", s.sku)
+// allHandled reports whether all messages about advertising a product are handled.
+func (j *judge) allHandled(sku string) bool {
+	for _, m := range j.messages {
+		if queue, _ := restock.EventType(m.kind).Queue(); queue == restock.AdQueue && m.subject == sku && !j.handled[m.id] {
+			return false
 		}
 	}
+	return true
+}
+
+// whoHadToBeToldWas: messages are done only when who had to be told of them was,
+// also when the last that was told is of an earlier stockout.
+func (j *judge) whoHadToBeToldWas() {
+	for sku, s := range j.lastStockouts() {
+		if !j.allHandled(sku) {
+			continue
+		}
+		if !s.closed && j.told(sku) != stopMail {
+			j.broken("I5", j.about(s), "who had to be told was told: %s is out of stock, all its messages are done, and its manager was told last %q; the holds are %+v",
+				sku, j.told(sku), j.holdsOf(sku))
+		}
+		if state := j.lastState(sku); state == restock.AdHoldStopping || state == restock.AdHoldResuming {
+			j.broken("I5", j.about(s), "who had to be told was told: all messages about %s are done, and nobody knows whether a mail arrived; the holds are %+v", sku, j.holdsOf(sku))
+		}
+	}
+}
+
+// lastState is that of the open hold of a product's advertisement; "" without one.
+func (j *judge) lastState(sku string) restock.AdHoldState {
+	for _, h := range j.holdsOf(sku) {
+		if state := restock.AdHoldState(h.state); state.Open() {
+			return state
+		}
+	}
+	return ""
+}
+
+// told is the kind of the last mail about a product.
+func (j *judge) told(sku string) string {
+	last := ""
+	for _, m := range j.mails[sku] {
+		last = m.kind
+	}
+	return last
+}
+
+func (j *judge) holdsOf(sku string) []holdRow {
+	return slices.DeleteFunc(slices.Clone(j.holds), func(h holdRow) bool { return h.sku != sku })
 }
 
 // noMailCameTwice: nobody crashed, so a mail comes a second time only when the
 // server did not say that it took the first.
 func (j *judge) noMailCameTwice() {
-	count, of := map[string]int{}, map[string]stockoutRow{}
-	for _, s := range j.stockouts {
-		of[s.hold] = s
-	}
+	count := map[string]int{}
 	for _, l := range j.letters {
 		if count[l.id]++; count[l.id] == j.unsaid[l.id]+2 {
 			_, hold := readID(l.id)
-			j.broken("I4", j.about(of[hold]), "one effect for each message: mail %s to %s came again, though the server had said that it took it", l.id, l.to)
+			j.broken("I4", about(skuOf(l.to), hold), "one effect for each message: mail %s to %s came again, though the server had said that it took it", l.id, l.to)
 		}
 	}
 }
 
-// theLastMailIsTrue: no advertisement is left stopped whose stock is back, and
-// no mail to stop comes after the end of its stockout was handled.
+// theLastMailIsTrue: no advertisement is left stopped whose stock is back. No mail
+// to stop comes after the one to resume of the same stop, and none after the end
+// of the product's last stockout was handled.
 func (j *judge) theLastMailIsTrue() {
-	for _, s := range j.stockouts {
-		mails, back := j.mails[s.hold], j.ofBacks[s.id]
-		if s.hold == "" || len(mails) == 0 {
-			continue
+	last := j.lastStockouts()
+	for sku, mails := range j.mails {
+		s := last[sku]
+		back := j.ofBacks[s.id]
+		if s.closed && j.allHandled(sku) && j.told(sku) == stopMail && j.lastState(sku) != restock.AdHoldResuming {
+			j.broken("I8", about(sku), "the last mail is true: the advertisement of %s is left stopped, though its stock is back; the holds are %+v", sku, j.holdsOf(sku))
 		}
-		var kinds []string
-		resumed := false
+		resumed := map[string]bool{} // holds
 		for _, m := range mails {
-			kinds = append(kinds, m.kind)
-			if m.kind == stopMail && (resumed || s.closed && j.handled[back.id] && m.event > j.w.book.doneAt[back.id]) {
-				j.broken("I8", j.about(s), "nothing goes backwards: about one stockout of %s came %s, the mail to stop after its end was handled", s.sku, kinds)
+			switch {
+			case m.kind == resumeMail:
+				resumed[m.hold] = true
+			case resumed[m.hold]:
+				j.broken("I8", about(sku, m.hold), "nothing goes backwards: of one stop of the advertisement of %s the mail to stop came after the one to resume", sku)
+			case s.closed && j.handled[back.id] && m.event > j.w.book.doneAt[back.id]:
+				j.broken("I8", j.about(s), "the last mail is true: a mail to stop the advertisement of %s came after the end of its last stockout was handled", sku)
 			}
-			resumed = resumed || m.kind == resumeMail
-		}
-		switch {
-		case !s.closed && resumed:
-			j.broken("I8", j.about(s), "the last mail is true: about a stockout of %s, which goes on, came %s", s.sku, kinds)
-		case s.closed && j.handled[back.id] && !resumed && s.state != string(restock.AdHoldResuming):
-			j.broken("I8", j.about(s), "the last mail is true: the advertisement of %s is left stopped, though its stock is back; about its stockout came %s", s.sku, kinds)
 		}
 	}
 }

@@ -1,15 +1,12 @@
 package messages_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"io"
 	"log"
 	"maps"
 	"math/rand/v2"
 	"net"
-	netmail "net/mail"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +18,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/test/blackbox"
 )
 
 // letter is a mail that the mail server took.
@@ -131,16 +129,12 @@ func (m *mailbox) next(to string) *rand.Rand {
 
 func (m *mailbox) take(to string, content []byte, unsaid bool) {
 	l := letter{to: to}
-	message, err := netmail.ReadMessage(bytes.NewReader(content))
-	if err == nil {
-		var text []byte
-		text, err = io.ReadAll(base64.NewDecoder(base64.StdEncoding, message.Body)) // there is a dash in all of them
-		l.id, l.text = strings.Trim(message.Header.Get("Message-ID"), "<>"), string(text)
-	}
+	read, err := blackbox.ReadLetter(content)
 	if err != nil {
 		m.book.broken("I5", about(skuOf(to)), "who had to be told was told: a mail to %s cannot be read: %v", to, err)
 		return
 	}
+	l.id, l.text = strings.Trim(read.ID(), "<>"), read.Text
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l.event = m.book.event()

@@ -22,6 +22,7 @@ type pace struct {
 	queueOutage []time.Duration // the rare ones last
 	operator    time.Duration   // between two looks at the dead letters
 	alerts      time.Duration
+	spacing     time.Duration // between two mails to stop an advertisement
 	look        time.Duration // between two looks whether all is quiet
 	quiet       time.Duration // the longest that it takes
 	years       time.Duration // for which dead letters lie at last
@@ -70,7 +71,8 @@ func inBubble() pace {
 		late: []time.Duration{5 * time.Minute, 3 * time.Hour, day, 14 * day}, mailing: 28 * time.Second,
 		backoff: [2]time.Duration{time.Second, 5 * time.Minute}, buying: 10 * time.Minute, lead: time.Hour,
 		weather: 5 * time.Hour, mailOutage: 20 * time.Minute, queueOutage: []time.Duration{10 * time.Minute, 30 * time.Minute, 6 * time.Hour}, operator: 12 * time.Hour, alerts: 6 * time.Hour,
-		look: 6 * time.Hour, quiet: 120 * day,
+		spacing: 3 * time.Hour,
+		look:    6 * time.Hour, quiet: 120 * day,
 	}
 }
 
@@ -81,7 +83,7 @@ func besideBroker() pace {
 		patience: moment, visibility: 2 * time.Second, loss: 5 * time.Second, shuffle: moment,
 		late: []time.Duration{moment, time.Second, 3 * time.Second}, mailing: 3 * time.Second,
 		backoff: [2]time.Duration{moment / 10, time.Second}, buying: moment / 4, lead: moment,
-		weather: 2 * time.Second, mailOutage: moment, queueOutage: []time.Duration{moment, time.Second}, operator: time.Second, alerts: moment,
+		weather: 2 * time.Second, mailOutage: moment, queueOutage: []time.Duration{moment, time.Second}, operator: time.Second, alerts: moment, spacing: moment,
 		look: moment / 4, quiet: 2 * time.Minute,
 	}
 }

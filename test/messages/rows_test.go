@@ -16,9 +16,9 @@ type (
 	stockoutRow struct {
 		id, sku string
 		closed  bool
-		hold    string // its id, "" without one
-		state   string // of the hold
 	}
+	// holdRow is one stop of a product's advertisement. It began with a stockout.
+	holdRow    struct{ id, sku, stockout, state string }
 	messageRow struct {
 		id            driver.ID
 		kind, subject string
@@ -40,6 +40,7 @@ type (
 // rows is all of it.
 type rows struct {
 	stockouts  []stockoutRow
+	holds      []holdRow
 	messages   []messageRow
 	deliveries map[onQueue]string // the states
 	products   []productRow
@@ -65,9 +66,15 @@ func read[T any](ctx context.Context, db *sql.DB, into *[]T, query string, field
 // readRows reads every row that is judged.
 func readRows(ctx context.Context, db *sql.DB) (*rows, error) {
 	r := &rows{deliveries: map[onQueue]string{}}
-	err := read(ctx, db, &r.stockouts, `SELECT lower(hex(s.id)), p.sku, s.closed_at IS NOT NULL, COALESCE(lower(hex(h.id)), ''), COALESCE(h.state, '')
-		FROM stockouts s JOIN products p ON p.id = s.product_id LEFT JOIN ad_holds h ON h.stockout_id = s.id ORDER BY s.opened_at`,
-		func(s *stockoutRow) []any { return []any{&s.id, &s.sku, &s.closed, &s.hold, &s.state} })
+	err := read(ctx, db, &r.stockouts, `SELECT lower(hex(s.id)), p.sku, s.closed_at IS NOT NULL
+		FROM stockouts s JOIN products p ON p.id = s.product_id ORDER BY s.opened_at`,
+		func(s *stockoutRow) []any { return []any{&s.id, &s.sku, &s.closed} })
+	if err != nil {
+		return nil, err
+	}
+	err = read(ctx, db, &r.holds, `SELECT lower(hex(h.id)), p.sku, lower(hex(h.stockout_id)), h.state
+		FROM ad_holds h JOIN products p ON p.id = h.product_id ORDER BY h.created_at`,
+		func(h *holdRow) []any { return []any{&h.id, &h.sku, &h.stockout, &h.state} })
 	if err != nil {
 		return nil, err
 	}

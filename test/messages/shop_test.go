@@ -56,15 +56,26 @@ func (w *world) furnish() error {
 	})
 	w.arrivals = http.NewServeMux()
 	w.replenisher.Register(w.arrivals)
-	desk := ads.New(w.store, sender, ads.Config{From: "shop@" + domain, ReplyTo: operations, Domain: domain})
+	w.desk = ads.New(w.store, sender, ads.Config{
+		From: "shop@" + domain, ReplyTo: operations, Domain: domain, PublicURL: "http://shop.example", Links: noLinks{},
+		// Nobody is reminded: that would be mail without end in a year.
+		Pace:         ads.Pace{Spacing: w.pace.spacing, Reminder: 100 * year, Escalation: 101 * year},
+		LookInterval: w.pace.alerts, SweepInterval: w.pace.alerts,
+	})
 	w.office = ops.New(officeStore{w.store}, w.store.Queue(), sender, ops.Config{
 		From: "shop@" + domain, To: operations, Domain: domain, AlertInterval: w.pace.alerts, AlertGap: w.pace.alerts,
 	})
 	w.handlers = map[string]map[string]queue.Handler{
-		restock.StockQueue: w.replenisher.Handlers(), restock.AdQueue: desk.Handlers(), restock.OpsQueue: w.office.Handlers(),
+		restock.StockQueue: w.replenisher.Handlers(), restock.AdQueue: w.desk.Handlers(), restock.OpsQueue: w.office.Handlers(),
 	}
 	return nil
 }
+
+// noLinks makes links that nobody opens.
+type noLinks struct{}
+
+func (noLinks) Sign([]byte) string                          { return "link" }
+func (noLinks) Open(context.Context, string) ([]byte, bool) { return nil, false }
 
 // slowStore takes its time to decide, so that a visibility can run out
 // meanwhile.
@@ -150,6 +161,7 @@ func (w *world) start() {
 		w.process(mover.Run)
 	}
 	w.process(w.office.RunAlerts)
+	w.process(w.desk.RunSweep)
 	w.process(w.place)
 	w.process(w.weather)
 	w.process(w.operate)

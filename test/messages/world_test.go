@@ -16,6 +16,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/ads"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/queue/driver"
@@ -44,6 +45,7 @@ type world struct {
 	replenisher *replenish.Replenisher
 	arrivals    *http.ServeMux
 	office      *ops.Office
+	desk        *ads.Desk
 	handlers    map[string]map[string]queue.Handler // by queue
 	rows        *sql.DB
 	log         *slog.Logger
@@ -201,15 +203,16 @@ func (w *world) settle() {
 }
 
 // unfinished is what has not come to its end yet: messages, orders that are not
-// at their factory, mails to operations.
+// at their factory, mails to operations, mails to ad managers that are held back.
 const unfinished = `SELECT (SELECT COUNT(*) FROM queue_deliveries WHERE state = 'waiting')
 	+ (SELECT COUNT(*) FROM replenishment_orders WHERE state IN ('planned', 'sending'))
 	+ (SELECT COUNT(*) FROM queue_deliveries WHERE state = 'dead' AND told_in IS NULL AND queue <> 'ops-queue')
-	+ (SELECT COUNT(*) FROM digests WHERE sent_at IS NULL)`
+	+ (SELECT COUNT(*) FROM digests WHERE sent_at IS NULL)
+	+ (SELECT COUNT(*) FROM advertisements WHERE look_at < ?)`
 
 func (w *world) isQuiet() bool {
 	var count int64
-	w.must(w.rows.QueryRowContext(w.ctx, unfinished).Scan(&count))
+	w.must(w.rows.QueryRowContext(w.ctx, unfinished, time.Now().Add(day).UnixMicro()).Scan(&count))
 	count += w.under.Load()
 	for _, r := range w.roads {
 		count += int64(r.pending())

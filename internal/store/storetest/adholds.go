@@ -25,6 +25,7 @@ func adHoldChecks() []check {
 		{"AMailNamesOnlySoManyProducts", manyFacts},
 		{"AnAdvertisementOfSeveralStopsWhenAllAreOutOrAny", stopWhenAllOrAny},
 		{"TheManagerWhoWasAskedToStopHearsThatItCanResume", sameManagerHears},
+		{"OnlyTheLastEventOfAProductConcernsAnybody", lastEventCounts},
 		{"OnlyOneOfManyBeginsTheMail", oneBegins},
 		{"WhatIsNotThereIsNotFound", unknownAds},
 		{"ANewHoldEndsTheOneBefore", holdsFollow},
@@ -291,7 +292,7 @@ func lateSenders(t *testing.T, h harness) {
 func noAdvertisement(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(plain("A", 1)))
 	s.mustBuy("A", 1)
-	ads, err := s.AdvertisementsOf(s.ctx(), s.product("A").Stock.StockoutID)
+	ads, err := s.AdvertisementsOf(s.ctx(), restock.StockOut, s.product("A").Stock.StockoutID)
 	s.must(err)
 	if len(ads) > 0 {
 		t.Errorf("advertisements %v, want none", ads)
@@ -392,7 +393,7 @@ func sameManagerHears(t *testing.T, h harness) {
 	c.Products[0].Advertisement = "other"
 	c.Fill()
 	s.apply(c)
-	ads, err := s.AdvertisementsOf(s.ctx(), stockout)
+	ads, err := s.AdvertisementsOf(s.ctx(), restock.StockOut, stockout)
 	s.must(err)
 	if len(ads) != 2 {
 		t.Fatalf("advertisements %v, want the one that shows it now and the one that was stopped", ads)
@@ -403,6 +404,27 @@ func sameManagerHears(t *testing.T, h harness) {
 	if got := s.adSituation(s.ad("A")); !got.Out || !got.Hold.ID.IsZero() {
 		t.Errorf("the one that shows it now: %+v", got)
 	}
+}
+
+func lastEventCounts(t *testing.T, h harness) {
+	s := h.soldOut(t)
+	first := s.product("A").Stock.StockoutID
+	want := func(typ restock.EventType, id restock.StockoutID, want int) {
+		t.Helper()
+		ads, err := s.AdvertisementsOf(s.ctx(), typ, id)
+		s.must(err)
+		if len(ads) != want {
+			t.Errorf("%s concerns %d advertisements, want %d", typ, len(ads), want)
+		}
+	}
+	want(restock.StockOut, first, 1)
+	s.back()
+	want(restock.StockOut, first, 0)
+	want(restock.StockBack, first, 1)
+	s.clock.advance(time.Second)
+	s.mustBuy("A", 10)
+	want(restock.StockBack, first, 0)
+	want(restock.StockOut, s.product("A").Stock.StockoutID, 1)
 }
 
 func oneBegins(t *testing.T, h harness) {
@@ -435,7 +457,7 @@ func unknownAds(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(plain("A", 1)))
 	_, _, err := s.TurnAd(s.ctx(), restock.AdvertisementID{1}, mailing, step(stepStop))
 	wantKind(t, err, restock.NotFound)
-	_, err = s.AdvertisementsOf(s.ctx(), restock.StockoutID{1})
+	_, err = s.AdvertisementsOf(s.ctx(), restock.StockOut, restock.StockoutID{1})
 	wantKind(t, err, restock.NotFound)
 	_, err = s.AdHold(s.ctx(), restock.AdHoldID{1})
 	wantKind(t, err, restock.NotFound)

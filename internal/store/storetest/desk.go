@@ -121,9 +121,7 @@ func verdictOut(t *testing.T, h harness) {
 	s.must(s.EndAdMail(s.ctx(), stop))
 	s.wantVerdict(id, restock.NeedStale, "was sent")
 	s.back()
-	s.wantVerdict(id, restock.NeedNeeded, "not told that it can resume") // whoever handles it tells that
-	s.mailed(stepResume)
-	s.wantVerdict(id, restock.NeedStale, "was sent")
+	s.wantVerdict(id, restock.NeedStale, "the stock is back since 2026-03-01T09:00:00Z")
 
 	s = h.shop(t, catalogue(plain("A", 1)))
 	s.mustBuy("A", 1)
