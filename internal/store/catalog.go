@@ -291,21 +291,24 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 		return err
 	}
 	product := restock.Product{ID: a.tx.newID(), SKU: p.SKU, Policy: p.Policy()}
-	if err := a.tx.must(ctx, `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
-		opening_stock, on_hand, ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
-		max_per_purchase, resume_level, open_orders_max, daily_limit, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		product.ID, string(p.SKU), p.Slug, p.Name, p.Price, p.UnitCost, a.catalog.Currency,
-		restock.FactoryID(factory), restock.AdvertisementID(ad),
-		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
-		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, p.DailyLimit, micros(a.tx.now)); err != nil {
-		return err
-	}
 	// A product begins with nothing, under no policy, so that its opening stock
 	// and its first order are noticed like any other change.
 	before, after := product, product
 	before.Policy.Ordering = restock.OrderingOff
 	after.Stock.OnHand = p.OpeningStock
+	if err := a.tx.must(ctx, `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, factory_id, advertisement_id,
+		opening_stock, on_hand, ordering, reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock,
+		max_per_purchase, resume_level, open_orders_max, daily_limit, created_at, urgency)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		product.ID, string(p.SKU), p.Slug, p.Name, p.Price, p.UnitCost, a.catalog.Currency,
+		restock.FactoryID(factory), restock.AdvertisementID(ad),
+		p.OpeningStock, string(p.Ordering), p.ReorderPoint, p.OrderQuantity, p.OrderUpTo, p.MinimumOrder, p.PackSize,
+		p.MaximumStock, p.MaxPerPurchase, p.ResumeLevel, p.OpenOrdersMax, p.DailyLimit, micros(a.tx.now), int(before.Urgency())); err != nil {
+		return err
+	}
+	if err := a.tx.rewriteWords(ctx, product.ID, nil, nameWords(p.SKU, p.Slug, p.Name)); err != nil {
+		return err
+	}
 	if p.OpeningStock > 0 {
 		if err := a.tx.move(ctx, after, restock.MovementOpening, p.OpeningStock, nil, ""); err != nil {
 			return err
@@ -374,6 +377,9 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 	}
 	if !changed || a.mode == DryRun {
 		return nil
+	}
+	if err := a.tx.rewriteWords(ctx, id, nameWords(old.SKU, old.Slug, old.Name), nameWords(p.SKU, p.Slug, p.Name)); err != nil {
+		return err
 	}
 	after := old
 	after.Policy = p.Policy()

@@ -25,6 +25,9 @@ func (t *tx) settle(ctx context.Context, before, after restock.Product, orderClo
 	if err := t.forgetImport(ctx, before, low); err != nil {
 		return after, err
 	}
+	if err := t.writeUrgency(ctx, before, after); err != nil {
+		return after, err
+	}
 	stockout := after.Stock.StockoutID
 	switch open := !stockout.IsZero(); {
 	case !open && after.Stock.Available() == 0 && before.Stock.Available() > 0:
@@ -62,6 +65,15 @@ func (t *tx) forgetImport(ctx context.Context, p restock.Product, low bool) erro
 		return nil
 	}
 	return t.must(ctx, `UPDATE products SET low_by_import = 0 WHERE id = ?`, p.ID)
+}
+
+// writeUrgency lists a product under its urgency, when that is another one now:
+// most changes of stock change none.
+func (t *tx) writeUrgency(ctx context.Context, before, after restock.Product) error {
+	if before.Urgency() == after.Urgency() {
+		return nil
+	}
+	return t.must(ctx, `UPDATE products SET urgency = ? WHERE id = ?`, int(after.Urgency()), after.ID)
 }
 
 // writeStock stores the four numbers. The WHERE holds the rule once more: it

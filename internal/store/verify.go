@@ -31,6 +31,15 @@ func stockRules() []rule {
 				WHERE on_hand < reserved OR reserved < 0`,
 		},
 		{
+			"I2", "the urgency under which a product is listed is what its numbers say", `SELECT COUNT(*) FROM products`,
+			`SELECT sku || ': listed as ' || urgency || ', is ' || is_now FROM (SELECT sku, urgency, CASE
+					WHEN on_hand - reserved <= 0 THEN 0
+					WHEN ordering <> 'off' AND on_hand - reserved + on_order <= reorder_point THEN 1
+					WHEN on_order > 0 THEN 2
+					ELSE 3 END AS is_now FROM products) p
+				WHERE urgency <> is_now`,
+		},
+		{
 			"I1", "what was sold is covered by what came", `SELECT COUNT(*) FROM sale_lines`,
 			`SELECT p.sku || ': sold ' || s.sold || ' of ' || COALESCE(m.came, 0) FROM products p
 				JOIN (SELECT product_id, SUM(quantity - returned) AS sold FROM sale_lines GROUP BY product_id) s ON s.product_id = p.id

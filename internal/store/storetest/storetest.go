@@ -84,6 +84,7 @@ func Run(t *testing.T, dbs Databases) {
 		{"Incident", incidentChecks()},
 		{"Catalog", catalogChecks()},
 		{"List", listChecks()},
+		{"Dashboard", dashboardChecks()},
 		{"Verify", verifyChecks()},
 		{"Act", actChecks()},
 		{"Random", randomChecks()},

@@ -27,6 +27,7 @@ func corruptions() []corruption {
 	return []corruption{
 		{"never oversell", "products", `UPDATE products SET reserved = on_hand + 1 WHERE sku = 'P00'`},
 		{"never oversell", "products", `UPDATE products SET on_hand = -1, reserved = -2 WHERE sku = 'P00'`},
+		{"the urgency under which", "products", `UPDATE products SET urgency = (urgency + 1) % 4 WHERE sku = 'P00'`},
 		{"what was sold is covered", "sale_lines", `UPDATE sale_lines SET quantity = quantity + 1000`},
 		{"what was sold is covered", "movements", `DELETE FROM movements WHERE kind = 'opening'`},
 		{"on hand is the sum of the ledger", "products", `UPDATE products SET on_hand = on_hand + 1 WHERE sku = 'P00'`},

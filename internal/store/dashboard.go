@@ -1,0 +1,640 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/restock/restock"
+)
+
+// What the dashboard reads. Each query finds its rows by an index and stops at
+// a bound, so that a page costs the same in a shop of any size.
+
+// The limits of what one page reads.
+const (
+	// searchLooksMax bounds the products that one word of a search may name, and
+	// searchJoinsMax those that are held against the other words.
+	searchLooksMax = 200
+	searchJoinsMax = 1000
+	// messagesCounted bounds the messages of one queue that are counted, and
+	// messagesLookedAt those whose age is asked for.
+	messagesCounted  = 100_000
+	messagesLookedAt = 1000
+	// slotMin is below every slot that an open order can have; closed ones have none.
+	slotMin = -1_000_000
+)
+
+// Overview counts what is going on, each up to restock.CountMax.
+func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
+	o := restock.Overview{Products: map[restock.Urgency]int64{}}
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		for _, u := range restock.Urgencies() {
+			n, err := tx.bounded(ctx, `products WHERE urgency = ?`, int(u))
+			if err != nil {
+				return err
+			}
+			o.Products[u] = n
+		}
+		for _, c := range []struct {
+			n    *int64
+			from string
+		}{
+			{&o.Awaiting, `replenishment_orders WHERE state = 'awaiting_approval'`},
+			{&o.HeldOrders, `replenishment_orders WHERE state = 'held'`},
+			{&o.OverdueOrders, `replenishment_orders WHERE state = 'overdue'`},
+			{&o.DeadLetters, `queue_deliveries WHERE state = 'dead' AND dead_at > 0`},
+			{&o.DigestsWaiting, `digests WHERE sent_at IS NULL AND created_at > 0`},
+		} {
+			var err error
+			if *c.n, err = tx.bounded(ctx, c.from); err != nil {
+				return err
+			}
+		}
+		for _, from := range []string{`receipts WHERE state = 'held'`, `receipts WHERE state = 'applied' AND held > 0`} {
+			n, err := tx.bounded(ctx, from)
+			if err != nil {
+				return err
+			}
+			o.HeldReceipts += n
+		}
+		for _, state := range openHoldStates() {
+			n, err := tx.bounded(ctx, `ad_holds WHERE state = ?`, string(state))
+			if err != nil {
+				return err
+			}
+			o.AdHolds += n
+		}
+		var err error
+		o.OrderingPaused, err = tx.setting(ctx, settingOrderingPaused)
+		return err
+	})
+	return o, err
+}
+
+// openHoldStates are the states of conversations that are not at their end.
+func openHoldStates() []restock.AdHoldState {
+	return []restock.AdHoldState{restock.AdHoldStopping, restock.AdHoldStopped, restock.AdHoldResuming}
+}
+
+// bounded counts rows up to restock.CountMax.
+func (t *tx) bounded(ctx context.Context, from string, args ...any) (int64, error) {
+	var n int64
+	err := t.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM `+from+` LIMIT ?) counted`, append(args, restock.CountMax), &n)
+	return n, err
+}
+
+// ProductsByUrgency lists products, the most urgent first, and by SKU among
+// those that are equally urgent. The error is of kind Invalid when the cursor is
+// not one of this list.
+func (s *Store) ProductsByUrgency(ctx context.Context, q restock.UrgencyQuery) ([]restock.ProductRow, string, error) {
+	if q.Limit <= 0 {
+		q.Limit = listLimit
+	}
+	from, sku, err := parseUrgencyCursor(q.After)
+	if err != nil {
+		return nil, "", err
+	}
+	var rows []restock.ProductRow
+	err = s.view(ctx, func(ctx context.Context, tx *tx) error {
+		rows = nil
+		for _, u := range restock.Urgencies() {
+			if u < from || (q.Only != nil && *q.Only != u) || len(rows) > q.Limit {
+				continue
+			}
+			after := ""
+			if u == from {
+				after = sku
+			}
+			found, err := collect(ctx, tx, `SELECT `+productColumns+` FROM products WHERE urgency = ? AND sku > ? ORDER BY sku LIMIT ?`,
+				[]any{int(u), after, q.Limit + 1 - len(rows)}, scanProductRow)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, found...)
+		}
+		return tx.addOpenOrders(ctx, rows)
+	})
+	if err != nil || len(rows) <= q.Limit {
+		return rows, "", err
+	}
+	rows = rows[:q.Limit]
+	last := rows[q.Limit-1]
+	return rows, strconv.Itoa(int(last.Urgency())) + "." + string(last.SKU), nil
+}
+
+// parseUrgencyCursor reads after which urgency and SKU a page begins.
+func parseUrgencyCursor(cursor string) (restock.Urgency, string, error) {
+	if cursor == "" {
+		return 0, "", nil
+	}
+	rank, sku, ok := strings.Cut(cursor, ".")
+	n, err := strconv.Atoi(rank)
+	if !ok || err != nil || restock.Urgency(n).String() == "" {
+		return 0, "", restock.Errorf(restock.Invalid, restock.CodeInvalid, "after: %q is no place in the list of products", cursor)
+	}
+	return restock.Urgency(n), sku, nil
+}
+
+func scanProductRow(rows *sql.Rows) (restock.ProductRow, error) {
+	p, err := scanProduct(rows)
+	return restock.ProductRow{Product: p}, err
+}
+
+// addOpenOrders reads the open orders of products that have any.
+func (t *tx) addOpenOrders(ctx context.Context, rows []restock.ProductRow) error {
+	at := map[restock.ProductID]int{}
+	var args []any
+	for i, r := range rows {
+		if r.Stock.OnOrder > 0 {
+			at[r.ID] = i
+			args = append(args, r.ID)
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	type open struct {
+		product restock.ProductID
+		restock.OpenOrder
+	}
+	// Only open orders have a slot, and the index of slots finds them.
+	found, err := collect(ctx, t, `SELECT product_id, id, state, outstanding, expected_at FROM replenishment_orders
+		WHERE product_id IN (?`+strings.Repeat(`, ?`, len(args)-1)+`) AND slot > ?`, append(args, slotMin),
+		func(rows *sql.Rows) (open, error) {
+			var o open
+			err := rows.Scan(&o.product, &o.ID, &o.State, &o.Outstanding, instant{&o.ExpectedAt})
+			return o, err
+		})
+	for _, o := range found {
+		row := &rows[at[o.product]]
+		row.Open = append(row.Open, o.OpenOrder)
+	}
+	for i := range rows {
+		slices.SortFunc(rows[i].Open, func(a, b restock.OpenOrder) int {
+			if a.ExpectedAt.IsZero() != b.ExpectedAt.IsZero() {
+				return b.ExpectedAt.Compare(a.ExpectedAt) // what is expected stands before what is not
+			}
+			return a.ExpectedAt.Compare(b.ExpectedAt)
+		})
+	}
+	return err
+}
+
+// SearchProducts finds products by the beginnings of words in their SKU, slug
+// and name, the most urgent first. A product has to have all words.
+func (s *Store) SearchProducts(ctx context.Context, text string, limit int) (restock.Found, error) {
+	words := splitWords(text)
+	words = words[:min(len(words), wordsSearched)]
+	if len(words) == 0 {
+		return restock.Found{}, nil
+	}
+	var found restock.Found
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		word, most, err := tx.rarest(ctx, words)
+		if err != nil {
+			return err
+		}
+		rows, err := collect(ctx, tx, `SELECT `+productColumns+` FROM products WHERE id IN (
+				SELECT product_id FROM (SELECT DISTINCT product_id FROM product_words WHERE word >= ? AND word < ? LIMIT ?) w)`,
+			[]any{word, wordEnd(word), most}, scanProductRow)
+		if err != nil {
+			return err
+		}
+		found = restock.Found{More: len(rows) == most}
+		for _, r := range rows {
+			if hasWords(nameWords(r.SKU, r.Slug, r.Name), words) {
+				found.Rows = append(found.Rows, r)
+			}
+		}
+		slices.SortFunc(found.Rows, func(a, b restock.ProductRow) int {
+			if a.Urgency() != b.Urgency() {
+				return int(a.Urgency() - b.Urgency())
+			}
+			return strings.Compare(string(a.SKU), string(b.SKU))
+		})
+		if len(found.Rows) > limit {
+			found.Rows, found.More = found.Rows[:limit], true
+		}
+		return tx.addOpenOrders(ctx, found.Rows)
+	})
+	return found, err
+}
+
+// wordsSearched bounds the words of one search.
+const wordsSearched = 6
+
+// rarest gives the word of a search that names the fewest products, and how many
+// of them to look at.
+func (t *tx) rarest(ctx context.Context, words []string) (string, int, error) {
+	if len(words) == 1 {
+		return words[0], searchLooksMax, nil
+	}
+	rarest, least := "", int64(searchJoinsMax+1)
+	for _, word := range words {
+		n, err := t.bounded(ctx, `product_words WHERE word >= ? AND word < ?`, word, wordEnd(word))
+		if err != nil {
+			return "", 0, err
+		}
+		if n < least {
+			rarest, least = word, n
+		}
+	}
+	return rarest, searchJoinsMax, nil
+}
+
+// wordEnd is above all words that begin as this one.
+func wordEnd(word string) string { return word + "\U0010FFFF" }
+
+// hasWords reports whether each word that was searched for begins one of words.
+func hasWords(words, searched []string) bool {
+	for _, s := range searched {
+		if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, s) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// OrdersInFull lists orders with their attempts and receipts, newest first.
+func (s *Store) OrdersInFull(ctx context.Context, q restock.ListQuery) ([]restock.Order, string, error) {
+	orders, next, err := s.Orders(ctx, q)
+	if err != nil {
+		return nil, "", err
+	}
+	return orders, next, s.view(ctx, func(ctx context.Context, tx *tx) error {
+		for i := range orders {
+			var err error
+			if orders[i].Attempts, err = tx.attempts(ctx, orders[i].ID); err != nil {
+				return err
+			}
+			if orders[i].Receipts, err = tx.receiptsOf(ctx, orders[i].ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) receiptsOf(ctx context.Context, id restock.OrderID) ([]restock.Receipt, error) {
+	return collect(ctx, t, `SELECT `+receiptColumns+receiptTables+` WHERE r.order_id = ? ORDER BY r.id`, []any{id}, scanReceipt)
+}
+
+// HeldReceipts lists receipts of which something waits for a person, newest
+// first: those that are held, and what was left over of those that were applied.
+func (s *Store) HeldReceipts(ctx context.Context, q restock.ListQuery) ([]restock.Receipt, string, error) {
+	held := func(state string, more func(*list)) ([]restock.Receipt, error) {
+		found, _, err := page(ctx, s, `SELECT `+receiptColumns+receiptTables, `r.id DESC`, restock.ListQuery{After: q.After, Limit: q.Limit},
+			scanReceipt, func(r restock.Receipt) string { return r.ID.String() },
+			func(ctx context.Context, tx *tx, l *list) error {
+				l.and(`r.state = ?`, state)
+				more(l)
+				return narrowBy(restock.ListQuery{After: q.After}, `r.id`, ``, ``)(ctx, tx, l)
+			})
+		return found, err
+	}
+	// Each half may fill the page; one more than asked for tells of another page.
+	limit := q.Limit
+	q.Limit++
+	whole, err := held(string(restock.ReceiptHeld), func(*list) {})
+	if err != nil {
+		return nil, "", err
+	}
+	rest, err := held(string(restock.ReceiptApplied), func(l *list) { l.and(`r.held > 0`) })
+	if err != nil {
+		return nil, "", err
+	}
+	all := slices.Concat(whole, rest)
+	slices.SortFunc(all, func(a, b restock.Receipt) int { return slices.Compare(b.ID[:], a.ID[:]) })
+	if len(all) <= limit {
+		return all, "", nil
+	}
+	return all[:limit], all[limit-1].ID.String(), nil
+}
+
+// QueueDepths tells what lies on the queues of this database, sorted by name.
+func (s *Store) QueueDepths(ctx context.Context) ([]restock.QueueDepth, error) {
+	var depths []restock.QueueDepth
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		names, err := collect(ctx, tx, `SELECT queue FROM queue_totals ORDER BY queue`, nil, func(rows *sql.Rows) (string, error) {
+			var name string
+			err := rows.Scan(&name)
+			return name, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, name := range restock.Queues() {
+			if !slices.Contains(names, name) {
+				names = append(names, name) // nothing was ever on it
+			}
+		}
+		slices.Sort(names)
+		dead, err := tx.counts(ctx, `SELECT queue, COUNT(*) FROM (SELECT queue FROM queue_deliveries WHERE state = 'dead' AND dead_at > 0
+			LIMIT `+strconv.Itoa(messagesCounted)+`) d GROUP BY queue`)
+		if err != nil {
+			return err
+		}
+		depths = make([]restock.QueueDepth, len(names))
+		for i, name := range names {
+			if depths[i], err = tx.queueDepth(ctx, name); err != nil {
+				return err
+			}
+			depths[i].Dead = dead[name]
+		}
+		return nil
+	})
+	return depths, err
+}
+
+// queueDepth looks at the messages that come next for what is in flight and how
+// old they are, and counts the others.
+func (t *tx) queueDepth(ctx context.Context, name string) (restock.QueueDepth, error) {
+	d := restock.QueueDepth{Queue: name}
+	var all int64
+	if err := t.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM queue_deliveries WHERE queue = ? AND state = 'waiting' LIMIT ?) w`,
+		[]any{name, messagesCounted}, &all); err != nil || all == 0 {
+		return d, err
+	}
+	err := t.one(ctx, `SELECT COALESCE(SUM(CASE WHEN claimed = 1 AND visible_at > ? THEN 1 ELSE 0 END), 0), MIN(created_at)
+		FROM (SELECT d.claimed, d.visible_at, m.created_at FROM queue_deliveries d JOIN queue_messages m ON m.id = d.message_id
+			WHERE d.queue = ? AND d.state = 'waiting' ORDER BY d.visible_at, d.message_id LIMIT ?) w`,
+		[]any{micros(t.now), name, messagesLookedAt}, &d.InFlight, instant{&d.OldestAt})
+	d.Waiting = all - d.InFlight
+	return d, err
+}
+
+// AdConversations lists the conversations with ad managers, those that are not
+// at their end in front, and then the latest.
+func (s *Store) AdConversations(ctx context.Context, limit int) ([]restock.AdConversation, error) {
+	var all []restock.AdConversation
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		all = nil
+		for _, state := range append(openHoldStates(), restock.AdHoldResumed) {
+			found, err := collect(ctx, tx, `SELECT h.id, h.state, h.product_id, p.sku, p.name, s.opened_at, s.closed_at, p.on_hand - p.reserved,
+					p.on_order, a.id, a.name, a.manager_email, a.language, h.created_at, h.stop_sent_at, h.acknowledged_at, h.resume_sent_at
+				FROM ad_holds h JOIN products p ON p.id = h.product_id JOIN stockouts s ON s.id = h.stockout_id
+				JOIN advertisements a ON a.id = h.advertisement_id
+				WHERE h.state = ? ORDER BY h.id DESC LIMIT ?`, []any{string(state), limit}, scanConversation)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		all = all[:min(len(all), limit)]
+		return nil
+	})
+	return all, err
+}
+
+func scanConversation(rows *sql.Rows) (restock.AdConversation, error) {
+	var c restock.AdConversation
+	err := rows.Scan(&c.ID, &c.State, &c.ProductID, &c.SKU, &c.ProductName, instant{&c.OpenedAt}, instant{&c.ClosedAt}, &c.Available,
+		&c.OnOrder, &c.Advertisement.ID, &c.Advertisement.Name, &c.Advertisement.ManagerEmail, &c.Advertisement.Language,
+		instant{&c.MadeAt}, instant{&c.StopSentAt}, instant{&c.Acknowledged}, instant{&c.ResumeSentAt})
+	return c, err
+}
+
+// SentMails lists the latest mails as far as the tables know of them, newest
+// first.
+func (s *Store) SentMails(ctx context.Context, limit int) ([]restock.SentMail, error) {
+	var mails []restock.SentMail
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		buyer, err := tx.setting(ctx, settingBuyerEmail)
+		if err != nil {
+			return err
+		}
+		mails, err = collect(ctx, tx, `SELECT audience, created_at, sent_at FROM digests ORDER BY id DESC LIMIT ?`, []any{limit},
+			func(rows *sql.Rows) (restock.SentMail, error) {
+				m := restock.SentMail{Kind: restock.MailDigest}
+				var audience restock.Audience
+				err := rows.Scan(&audience, instant{&m.MadeAt}, instant{&m.SentAt})
+				if audience == restock.Buyer {
+					m.To = buyer
+				}
+				return m, err
+			})
+		if err != nil {
+			return err
+		}
+		holds, err := collect(ctx, tx, `SELECT h.state, p.sku, a.name, a.manager_email, h.created_at, h.stop_sent_at, h.resume_sent_at
+			FROM ad_holds h JOIN products p ON p.id = h.product_id JOIN advertisements a ON a.id = h.advertisement_id
+			ORDER BY h.id DESC LIMIT ?`, []any{limit}, scanHoldMails)
+		for _, pair := range holds {
+			mails = append(mails, pair...)
+		}
+		return err
+	})
+	slices.SortStableFunc(mails, func(a, b restock.SentMail) int { return b.MadeAt.Compare(a.MadeAt) })
+	return mails[:min(len(mails), limit)], err
+}
+
+// scanHoldMails gives the one or two mails of a conversation.
+func scanHoldMails(rows *sql.Rows) ([]restock.SentMail, error) {
+	var state restock.AdHoldState
+	stop := restock.SentMail{Kind: restock.MailAdStop}
+	var resumed time.Time
+	if err := rows.Scan(&state, &stop.SKU, &stop.Subject, &stop.To, instant{&stop.MadeAt}, instant{&stop.SentAt}, instant{&resumed}); err != nil {
+		return nil, err
+	}
+	if state != restock.AdHoldResuming && state != restock.AdHoldResumed {
+		return []restock.SentMail{stop}, nil
+	}
+	resume := stop
+	resume.Kind, resume.SentAt, resume.MadeAt = restock.MailAdResume, resumed, resumed
+	if resumed.IsZero() { // on its way now: it is the latest
+		resume.MadeAt = stop.MadeAt
+	}
+	return []restock.SentMail{resume, stop}, nil
+}
+
+// The limits of a history.
+const (
+	// historyExact is up to how many changes are told one by one; of more,
+	// historySampled are.
+	historyExact   = 400
+	historySampled = 300
+	// historyMarks bounds the stockouts and the orders that are told.
+	historyMarks = 100
+)
+
+// StockHistory tells how the stock of a product went since a time, or since its
+// first change when that was later.
+func (s *Store) StockHistory(ctx context.Context, product string, since time.Time) (restock.StockHistory, error) {
+	var h restock.StockHistory
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		id, err := tx.productID(ctx, product)
+		if err != nil {
+			return err
+		}
+		h = restock.StockHistory{Since: since, Until: tx.now}
+		var first time.Time
+		err = tx.one(ctx, `SELECT at FROM movements WHERE product_id = ? ORDER BY id LIMIT 1`, []any{id}, instant{&first})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if first.After(since) {
+			h.Since = first
+		}
+		if err := tx.addPoints(ctx, id, &h); err != nil {
+			return err
+		}
+		return tx.addMarks(ctx, id, &h)
+	})
+	return h, err
+}
+
+// pointAt is a change of on hand and its place in the ledger.
+type pointAt struct {
+	restock.StockPoint
+	id int64
+}
+
+func scanPoint(rows *sql.Rows) (pointAt, error) {
+	var p pointAt
+	err := rows.Scan(&p.id, instant{&p.At}, &p.OnHand, &p.Kind, &p.Quantity)
+	return p, err
+}
+
+// addPoints reads the changes of on hand: all of them when they are few, else
+// some, evenly spread over the ledger.
+func (t *tx) addPoints(ctx context.Context, id restock.ProductID, h *restock.StockHistory) error {
+	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? ORDER BY id DESC LIMIT ?`,
+		[]any{id, historyExact}, scanPoint)
+	if err != nil || len(points) == 0 {
+		return err
+	}
+	slices.Reverse(points)
+	if len(points) == historyExact && points[0].At.After(h.Since) {
+		h.Sampled = true
+		if points, err = t.samplePoints(ctx, id, h.Since, points[len(points)-1]); err != nil {
+			return err
+		}
+	}
+	h.Points = sinceTime(points, h.Since)
+	return nil
+}
+
+// sinceTime keeps the points since a time; the first tells what was there then.
+func sinceTime(points []pointAt, since time.Time) []restock.StockPoint {
+	kept := make([]restock.StockPoint, 0, len(points))
+	for _, p := range points {
+		if p.At.After(since) {
+			kept = append(kept, p.StockPoint)
+			continue
+		}
+		kept = append(kept[:0], restock.StockPoint{At: since, OnHand: p.OnHand}) // how it came to that was before
+	}
+	return kept
+}
+
+// samplePoints takes some of the changes since a time, in strides of the
+// ledger's numbers: where much happens there are more of them.
+func (t *tx) samplePoints(ctx context.Context, id restock.ProductID, since time.Time, last pointAt) ([]pointAt, error) {
+	from, err := t.movementAt(ctx, since, last.id)
+	if err != nil {
+		return nil, err
+	}
+	// What was there when the time begins is the change before it.
+	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? AND id < ? ORDER BY id DESC LIMIT 1`,
+		[]any{id, from}, scanPoint)
+	if err != nil {
+		return nil, err
+	}
+	stride := max(1, (last.id-from)/historySampled)
+	sampled, err := collect(ctx, t, `WITH RECURSIVE picked (id, n) AS (
+			SELECT MIN(id), 1 FROM movements WHERE product_id = ? AND id >= ?
+			UNION ALL
+			SELECT (SELECT MIN(m.id) FROM movements m WHERE m.product_id = ? AND m.id >= picked.id + ?), n + 1 FROM picked
+				WHERE picked.id IS NOT NULL AND n < ?)
+		SELECT m.id, m.at, m.on_hand_after, m.kind, m.quantity FROM picked JOIN movements m ON m.id = picked.id ORDER BY m.id`,
+		[]any{id, from, id, stride, 2 * historySampled}, scanPoint)
+	points = append(points, sampled...)
+	if len(points) == 0 || points[len(points)-1].id != last.id {
+		points = append(points, last)
+	}
+	return points, err
+}
+
+// movementAt gives the number that the ledger had come to at a time, at most
+// last. It halves the ledger until it is found: the numbers grow with time.
+func (t *tx) movementAt(ctx context.Context, at time.Time, last int64) (int64, error) {
+	low, high := int64(0), last
+	for low < high {
+		middle := low + (high-low)/2
+		var id int64
+		var then time.Time
+		err := t.one(ctx, `SELECT id, at FROM movements WHERE id > ? ORDER BY id LIMIT 1`, []any{middle}, &id, instant{&then})
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || (err == nil && !then.Before(at)):
+			high = middle
+		case err != nil:
+			return 0, err
+		default:
+			low = id
+		}
+	}
+	return low + 1, nil
+}
+
+// addMarks reads what explains the stock: the stockouts, the orders, and what
+// came of them.
+func (t *tx) addMarks(ctx context.Context, id restock.ProductID, h *restock.StockHistory) error {
+	stockouts, err := collect(ctx, t, `SELECT id, opened_at, closed_at, refused_buyers, refused_units FROM stockouts
+		WHERE product_id = ? ORDER BY id DESC LIMIT ?`, []any{id, historyMarks}, func(rows *sql.Rows) (restock.Stockout, error) {
+		var o restock.Stockout
+		err := rows.Scan(&o.ID, instant{&o.OpenedAt}, instant{&o.ClosedAt}, &o.RefusedBuyers, &o.RefusedUnits)
+		return o, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range stockouts {
+		if o.ClosedAt.IsZero() || o.ClosedAt.After(h.Since) {
+			h.Stockouts = append(h.Stockouts, o)
+		}
+	}
+	orders, err := collect(ctx, t, `SELECT `+orderColumns+orderTables+`WHERE o.product_id = ? ORDER BY o.id DESC LIMIT ?`,
+		[]any{id, historyMarks}, scanOrder)
+	if err != nil {
+		return err
+	}
+	for _, o := range orders {
+		if !o.CreatedAt.Before(h.Since) {
+			h.Orders = append(h.Orders, o)
+		}
+	}
+	if !h.Sampled {
+		for _, p := range h.Points {
+			if p.Kind == restock.MovementReceipt {
+				h.Arrivals = append(h.Arrivals, restock.Arrival{At: p.At, Quantity: p.Quantity})
+			}
+		}
+		return nil
+	}
+	return t.addArrivals(ctx, orders, h)
+}
+
+// addArrivals takes what came from the receipts of orders, where the changes of
+// on hand are too many to be read.
+func (t *tx) addArrivals(ctx context.Context, orders []restock.Order, h *restock.StockHistory) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	args := make([]any, 0, len(orders)+1)
+	for _, o := range orders {
+		args = append(args, o.ID)
+	}
+	var err error
+	h.Arrivals, err = collect(ctx, t, `SELECT created_at, applied FROM receipts WHERE order_id IN (?`+strings.Repeat(`, ?`, len(orders)-1)+`)
+		AND applied > 0 AND created_at >= ? ORDER BY created_at`, append(args, micros(h.Since)), func(rows *sql.Rows) (restock.Arrival, error) {
+		var a restock.Arrival
+		err := rows.Scan(instant{&a.At}, &a.Quantity)
+		return a, err
+	})
+	return err
+}

@@ -1,0 +1,136 @@
+package restock
+
+import "time"
+
+// CountMax bounds what an overview counts: a larger count is told as CountMax
+// and more, so that a page costs the same in a shop of any size.
+const CountMax = 1000
+
+// Overview is the state of everything, counted up to CountMax each.
+type Overview struct {
+	Products       map[Urgency]int64 // how many there are of each urgency
+	Awaiting       int64             // orders that await approval
+	HeldOrders     int64
+	OverdueOrders  int64
+	HeldReceipts   int64
+	DeadLetters    int64
+	AdHolds        int64 // conversations that are not at their end
+	OrderingPaused string
+	DigestsWaiting int64 // mails about problems that could not be sent yet
+}
+
+// ForPeople counts what waits for a decision of a person.
+func (o Overview) ForPeople() int64 {
+	return o.Awaiting + o.HeldOrders + o.HeldReceipts + o.DeadLetters
+}
+
+// UrgencyQuery asks for one page of products, the most urgent first.
+type UrgencyQuery struct {
+	// Only asks for one urgency alone; nil for all.
+	Only  *Urgency
+	After string // the cursor that the page before ended with
+	Limit int
+}
+
+// ProductRow is a product with the open orders that refill it, the one that is
+// expected first in front.
+type ProductRow struct {
+	Product
+
+	Open []OpenOrder
+}
+
+// OpenOrder is what a list of products tells of an order.
+type OpenOrder struct {
+	ID          OrderID
+	State       OrderState
+	Outstanding int64
+	ExpectedAt  time.Time
+}
+
+// Expected is the open order whose goods are expected first, if any are.
+func (r ProductRow) Expected() (OpenOrder, bool) {
+	for _, o := range r.Open {
+		if !o.ExpectedAt.IsZero() {
+			return o, true
+		}
+	}
+	return OpenOrder{}, false
+}
+
+// Found is what a search found.
+type Found struct {
+	Rows []ProductRow
+	// More says that not all that could match was looked at.
+	More bool
+}
+
+// StockPoint is what was on hand from a moment on, and the change that made it
+// so.
+type StockPoint struct {
+	At       time.Time
+	OnHand   int64
+	Kind     MovementKind // "" where the history begins
+	Quantity int64        // signed
+}
+
+// Arrival is goods that were booked.
+type Arrival struct {
+	At       time.Time
+	Quantity int64
+}
+
+// StockHistory is the stock of one product over a time, with all that explains
+// it.
+type StockHistory struct {
+	Since, Until time.Time
+	// Points are the changes of on hand; the first stands at Since.
+	Points []StockPoint
+	// Sampled says that there were more changes than points: each then stands for
+	// those up to the next.
+	Sampled   bool
+	Stockouts []Stockout // that touch this time
+	Orders    []Order    // made in this time
+	Arrivals  []Arrival
+}
+
+// QueueDepth is how much lies on a queue.
+type QueueDepth struct {
+	Queue    string
+	Waiting  int64 // for its turn, or to be tried again
+	InFlight int64 // being handled
+	Dead     int64
+	// OldestAt is when the oldest message that is not handled was made; zero when
+	// there is none.
+	OldestAt time.Time
+}
+
+// MailKind says what a mail was about.
+type MailKind string
+
+// The kinds of mail that a shop sends.
+const (
+	MailAdStop   MailKind = "ad_stop"
+	MailAdResume MailKind = "ad_resume"
+	MailDigest   MailKind = "digest"
+)
+
+// SentMail is a mail as far as the tables know of it.
+type SentMail struct {
+	Kind    MailKind
+	To      string // "" is operations
+	SKU     SKU    // of a mail about one product
+	MadeAt  time.Time
+	SentAt  time.Time // zero while it is on its way
+	Subject string    // the name of the advertisement, of a mail about one
+}
+
+// AdConversation is an ad hold with how far it has come.
+type AdConversation struct {
+	AdHold
+
+	MadeAt       time.Time
+	StopSentAt   time.Time
+	Acknowledged time.Time
+	ResumeSentAt time.Time
+}
