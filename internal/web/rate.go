@@ -39,6 +39,7 @@ func RateLimit(perSecond float64, trusted []netip.Prefix, next http.Handler) htt
 // everything before it is what the caller claims.
 type Pace struct {
 	perSecond float64
+	burst     int
 	trusted   []netip.Prefix
 	mu        sync.Mutex
 	callers   map[netip.Addr]*list.Element
@@ -53,7 +54,12 @@ type paceCaller struct {
 
 // NewPace makes a Pace that knows nobody yet.
 func NewPace(perSecond float64, trusted []netip.Prefix) *Pace {
-	return &Pace{perSecond: perSecond, trusted: trusted, callers: map[netip.Addr]*list.Element{}, recent: list.New()}
+	return NewBurstPace(perSecond, max(1, int(perSecond)), trusted)
+}
+
+// NewBurstPace makes a Pace with a burst of its own.
+func NewBurstPace(perSecond float64, burst int, trusted []netip.Prefix) *Pace {
+	return &Pace{perSecond: perSecond, burst: burst, trusted: trusted, callers: map[netip.Addr]*list.Element{}, recent: list.New()}
 }
 
 // Allow reports whether the sender of a request may now; if so, stopped is how
@@ -82,7 +88,7 @@ func (p *Pace) caller(address netip.Addr) *paceCaller {
 			return c
 		}
 	}
-	c := &paceCaller{address: address, limiter: rate.NewLimiter(rate.Limit(p.perSecond), max(1, int(p.perSecond)))}
+	c := &paceCaller{address: address, limiter: rate.NewLimiter(rate.Limit(p.perSecond), p.burst)}
 	p.callers[address] = p.recent.PushFront(c)
 	if p.recent.Len() > paceCallersMax {
 		if oldest, ok := p.recent.Remove(p.recent.Back()).(*paceCaller); ok {

@@ -156,6 +156,17 @@ func TestWhoIsTooFastIsToldSo(t *testing.T) {
 	}
 }
 
+func TestABurstOfItsOwnComesBeforeThePace(t *testing.T) {
+	t.Parallel()
+	pace := NewBurstPace(0.001, 3, nil)
+	address := netip.MustParseAddr("192.0.2.1")
+	for n, want := range []bool{true, true, true, false} {
+		if ok, _ := pace.allow(address); ok != want {
+			t.Errorf("try %d: %t, want %t", n+1, ok, want)
+		}
+	}
+}
+
 // TestCallersAreForgottenOneAtATime fills the memory with strangers while one
 // caller keeps coming: it is never forgotten, and they are.
 func TestCallersAreForgottenOneAtATime(t *testing.T) {

@@ -144,7 +144,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("server %s does not listen; call Listen before Run", s.cfg.Name)
 	}
 	// Requests must outlive ctx, which ends when the stop begins.
-	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	requests, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, ctx.Done()))
 	defer cut()
 	s.http.BaseContext = func(net.Listener) context.Context { return requests }
 
