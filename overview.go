@@ -19,10 +19,11 @@ type Overview struct {
 	DigestsWaiting int64 // mails about problems that could not be sent yet
 }
 
-// ForPeople counts what waits for a decision of a person.
-func (o Overview) ForPeople() int64 {
-	return o.Awaiting + o.HeldOrders + o.HeldReceipts + o.DeadLetters
-}
+// Waiting counts the orders and receipts that wait for a person.
+func (o Overview) Waiting() int64 { return o.Awaiting + o.HeldOrders + o.HeldReceipts }
+
+// ForPeople counts all that waits for a decision of a person.
+func (o Overview) ForPeople() int64 { return o.Waiting() + o.DeadLetters }
 
 // UrgencyQuery asks for one page of products, the most urgent first.
 type UrgencyQuery struct {

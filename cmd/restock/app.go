@@ -19,6 +19,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/ads"
+	"github.com/restock/restock/internal/dashboard"
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/mail"
 	"github.com/restock/restock/internal/ops"
@@ -49,6 +50,7 @@ type app struct {
 	replenisher *replenish.Replenisher
 	ads         *ads.Desk
 	office      *ops.Office
+	dashboard   *dashboard.Dashboard
 }
 
 // openApp makes the service ready to run: locked, migrated, listening.
@@ -253,7 +255,8 @@ func (a *app) furnish(ctx context.Context) error {
 		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
 		CallbacksRefused: a.replenisher.CallbacksRefused, Engines: a.engine.reached(),
 	})
-	return nil
+	a.dashboard, err = a.openDashboard(strings.TrimSpace(token), proxies, zone)
+	return err
 }
 
 func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Shop, error) {

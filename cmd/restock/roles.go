@@ -65,6 +65,11 @@ func roles() []role {
 			},
 		},
 		{
+			name:  "dashboard",
+			admin: func(a *app, mux *http.ServeMux) { a.dashboard.Register(mux) },
+			run:   func(a *app) []func(context.Context) error { return runs(a.dashboard.Run) },
+		},
+		{
 			name: "relay",
 			run:  func(a *app) []func(context.Context) error { return a.relays() },
 		},

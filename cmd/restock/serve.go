@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/restock/restock/internal/store"
@@ -39,6 +40,9 @@ func (a *app) greet(c *console) {
 	c.printf("restock %s serves %s\n", version, strings.Join(a.cfg.Roles, ", "))
 	c.printf("  buyers and factories  %s\n", a.publicURL())
 	c.printf("  operators             %s/v1/status, token in %s\n", a.admin.URL(), a.cfg.tokenPath())
+	if slices.ContainsFunc(chosenRoles(a.cfg.Roles), func(r role) bool { return r.name == "dashboard" }) {
+		c.printf("  dashboard             %s/dashboard\n", a.admin.URL())
+	}
 	c.printf("  database              %s\n", store.Redact(a.cfg.databaseURL()))
 	if a.engine.broker != nil {
 		c.printf("  messages              %s\n", a.engine.name)

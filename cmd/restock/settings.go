@@ -27,7 +27,7 @@ import (
 // environment variable RESTOCK_… and has a default; none is needed to run.
 type settings struct {
 	Listen      string   `env:"RESTOCK_LISTEN" default:"127.0.0.1:8080" help:"Where buyers and factories reach us."`
-	AdminListen string   `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach /v1; the same as --listen when that is loopback."`
+	AdminListen string   `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach the dashboard and /v1; the same as --listen when that is loopback."`
 	Data        string   `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
 	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database: sqlite:PATH, mysql://USER:PASSWORD@HOST/NAME or postgres://…; sqlite:restock.db in the data folder when left out."`
 	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
@@ -41,10 +41,11 @@ type settings struct {
 
 	PublicURL string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories and ad managers reach us from outside; the listen address when left out."`
 
-	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, relay, or all."`
+	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, dashboard, relay, or all."`
 	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
 
 	OperatorTokenFile string `env:"RESTOCK_OPERATOR_TOKEN_FILE" type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
+	ViewerTokenFile   string `env:"RESTOCK_VIEWER_TOKEN_FILE" type:"path" placeholder:"FILE" help:"A token that opens the dashboard for reading alone; nobody has one when left out."`
 	CallbackKeysFile  string `env:"RESTOCK_CALLBACK_KEYS_FILE" type:"path" placeholder:"FILE" help:"Keys that sign callback addresses; made with a new database when left out."`
 
 	Timezone       string        `env:"RESTOCK_TIMEZONE" default:"Asia/Seoul" help:"Zone of the times in mails."`

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/dashboard"
+	"github.com/restock/restock/internal/replenish"
+	"github.com/restock/restock/internal/store"
+)
+
+// dashboardStore gives the dashboard the desk as this program judges it.
+type dashboardStore struct{ *store.Store }
+
+func (s dashboardStore) DeadLetters(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error) {
+	return s.Store.DeadLetters(ctx, q, replenish.Decide)
+}
+
+func (s dashboardStore) DeadLetter(ctx context.Context, queue string, id restock.EventID) (restock.DeadLetter, error) {
+	return s.Store.DeadLetter(ctx, queue, id, replenish.Decide)
+}
+
+func (s dashboardStore) RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive) (restock.DeadLetter, error) {
+	return s.Store.RedriveDeadLetter(ctx, queue, id, r, replenish.Decide)
+}
+
+func (s dashboardStore) DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard) (restock.DeadLetter, error) {
+	return s.Store.DiscardDeadLetter(ctx, queue, id, d, replenish.Decide)
+}
+
+// openDashboard makes the operator's web page.
+func (a *app) openDashboard(operatorToken string, proxies []netip.Prefix, zone *time.Location) (*dashboard.Dashboard, error) {
+	viewerToken := ""
+	if a.cfg.ViewerTokenFile != "" {
+		text, err := readSecret(a.cfg.ViewerTokenFile, nil)
+		if err != nil {
+			return nil, fmt.Errorf("the viewer's token: %w", err)
+		}
+		if viewerToken = strings.TrimSpace(text); viewerToken == "" {
+			return nil, fmt.Errorf("the viewer's token: %s is empty", a.cfg.ViewerTokenFile)
+		}
+		if viewerToken == operatorToken {
+			return nil, fmt.Errorf("the viewer's token in %s is the operator's; give viewers another one", a.cfg.ViewerTokenFile)
+		}
+	}
+	return dashboard.New(dashboardStore{a.store}, dashboard.Config{
+		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+		TrustedProxies: proxies, Zone: zone, MailNote: a.cfg.mailNote(), Version: version,
+	})
+}

@@ -1,0 +1,120 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/restock/restock"
+)
+
+// The rows of the first page.
+const (
+	productRows = 50
+	waitingRows = 5
+	mailRows    = 6
+	holdRows    = 5
+	// searchBytesMax bounds the words of a search.
+	searchBytesMax = 200
+)
+
+// overviewData is what the first page shows.
+type overviewData struct {
+	Only     string // the urgency that is asked for; "" for all
+	Search   string
+	Products []productRow
+	More     bool   // a search found more than is listed
+	Next     string // the address of the next page; "" at the end
+	First    string // of the first page, when this is another; ""
+	Whole    bool   // this is the plain first page: beside the products stands all else
+
+	Awaiting []restock.Order
+	Held     []restock.Order
+	Receipts []restock.Receipt
+	Queues   []restock.QueueDepth
+	Holds    []restock.AdConversation
+	Mails    []restock.SentMail
+}
+
+// productRow is a product with its bar.
+type productRow struct {
+	restock.ProductRow
+
+	Bar stockBar
+}
+
+// overview reads GET /dashboard.
+func (d *Dashboard) overview(r *http.Request) (*view, error) {
+	query := r.URL.Query()
+	data := overviewData{Only: query.Get("only"), Search: strings.TrimSpace(query.Get("q"))}
+	after := query.Get("after")
+	data.Whole = data.Search == "" && after == ""
+	if len(data.Search) > searchBytesMax {
+		data.Search = strings.ToValidUTF8(data.Search[:searchBytesMax], "")
+	}
+	if err := d.readProducts(r, &data, after); err != nil {
+		return nil, err
+	}
+	if data.Whole {
+		if err := d.readBeside(r, &data); err != nil {
+			return nil, err
+		}
+	}
+	return &view{Title: "overview", Nav: "overview", Data: data}, nil
+}
+
+func (d *Dashboard) readProducts(r *http.Request, data *overviewData, after string) error {
+	here := place{path: root, values: map[string]string{"only": data.Only, "after": after}}
+	var rows []restock.ProductRow
+	if data.Search != "" {
+		found, err := d.store.SearchProducts(r.Context(), data.Search, productRows)
+		if err != nil {
+			return err
+		}
+		rows, data.More = found.Rows, found.More
+	} else {
+		q := restock.UrgencyQuery{After: after, Limit: productRows}
+		if data.Only != "" {
+			only, err := restock.ParseUrgency(data.Only)
+			if err != nil {
+				return err
+			}
+			q.Only = &only
+		}
+		var next string
+		var err error
+		if rows, next, err = d.store.ProductsByUrgency(r.Context(), q); err != nil {
+			return err
+		}
+		data.Next, data.First = here.onward("after", next), here.back("after")
+	}
+	data.Products = make([]productRow, len(rows))
+	for i, row := range rows {
+		data.Products[i] = productRow{row, barOf(row.Product)}
+	}
+	return nil
+}
+
+// readBeside reads what stands beside the products.
+func (d *Dashboard) readBeside(r *http.Request, data *overviewData) error {
+	ctx := r.Context()
+	var err error
+	waiting := restock.ListQuery{State: string(restock.OrderAwaitingApproval), Limit: waitingRows}
+	if data.Awaiting, _, err = d.store.Orders(ctx, waiting); err != nil {
+		return err
+	}
+	waiting.State = string(restock.OrderHeld)
+	if data.Held, _, err = d.store.Orders(ctx, waiting); err != nil {
+		return err
+	}
+	if data.Receipts, _, err = d.store.HeldReceipts(ctx, restock.ListQuery{Limit: waitingRows}); err != nil {
+		return err
+	}
+	if data.Queues, err = d.store.QueueDepths(ctx); err != nil {
+		return err
+	}
+	if data.Holds, err = d.store.AdConversations(ctx, holdRows); err != nil {
+		return err
+	}
+	data.Mails, err = d.store.SentMails(ctx, mailRows)
+	return err
+}
