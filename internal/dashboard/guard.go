@@ -161,7 +161,7 @@ func speaking(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{ //nolint:gosec // it holds two letters.
 			Name: languageCookie, Value: string(lang), Path: root, MaxAge: languageAge,
 			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
 		})

@@ -63,35 +63,33 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 }
 
 func (d *Dashboard) readProducts(r *http.Request, data *overviewData, after string) error {
-	here := place{path: root, values: map[string]string{"only": data.Only, "after": after}}
-	var rows []restock.ProductRow
-	if data.Search != "" {
-		found, err := d.store.SearchProducts(r.Context(), data.Search, productRows)
-		if err != nil {
-			return err
-		}
-		rows, data.More = found.Rows, found.More
-	} else {
-		q := restock.UrgencyQuery{After: after, Limit: productRows}
-		if data.Only != "" {
-			only, err := restock.ParseUrgency(data.Only)
-			if err != nil {
-				return err
-			}
-			q.Only = &only
-		}
-		var next string
-		var err error
-		if rows, next, err = d.store.ProductsByUrgency(r.Context(), q); err != nil {
-			return err
-		}
-		data.Next, data.First = here.onward("after", next), here.back("after")
-	}
+	rows, err := d.listed(r, data, after)
 	data.Products = make([]productRow, len(rows))
 	for i, row := range rows {
 		data.Products[i] = productRow{row, barOf(row.Product)}
 	}
-	return nil
+	return err
+}
+
+// listed finds the products that are asked for: by words, or by urgency.
+func (d *Dashboard) listed(r *http.Request, data *overviewData, after string) ([]restock.ProductRow, error) {
+	if data.Search != "" {
+		found, err := d.store.SearchProducts(r.Context(), data.Search, productRows)
+		data.More = found.More
+		return found.Rows, err
+	}
+	q := restock.UrgencyQuery{After: after, Limit: productRows}
+	if data.Only != "" {
+		only, err := restock.ParseUrgency(data.Only)
+		if err != nil {
+			return nil, err
+		}
+		q.Only = &only
+	}
+	rows, next, err := d.store.ProductsByUrgency(r.Context(), q)
+	here := place{path: root, values: map[string]string{"only": data.Only, "after": after}}
+	data.Next, data.First = here.onward("after", next), here.back("after")
+	return rows, err
 }
 
 // readBeside reads what stands beside the products.

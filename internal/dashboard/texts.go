@@ -1,13 +1,16 @@
 package dashboard
 
+import "maps"
+
 // allWords are the texts: Korean, English. What the store writes down, such as
 // the reason of a decision, is English and is marked so.
 func allWords() map[string][2]string {
 	all := map[string][2]string{}
-	for _, part := range []map[string][2]string{frameWords(), stockWords(), orderWords(), messageWords(), actWords(), valueWords()} {
-		for key, texts := range part {
-			all[key] = texts
-		}
+	for _, part := range []map[string][2]string{
+		frameWords(), loginWords(), listWords(), promiseWords(), stockWords(), orderWords(), messageWords(), actWords(), roleWords(), stateWords(),
+		valueWords(),
+	} {
+		maps.Copy(all, part)
 	}
 	return all
 }
@@ -32,8 +35,14 @@ func frameWords() map[string][2]string {
 		"search_products": {"상품 찾기", "Find a product"},
 		"live_on":         {"실시간", "Live"},
 		"live_off":        {"다시 연결하는 중", "Reconnecting"},
-		"sign_in":         {"로그인", "Sign in"},
-		"sign_out":        {"로그아웃", "Sign out"},
+	}
+}
+
+// loginWords are about signing in, and about what is not possible.
+func loginWords() map[string][2]string {
+	return map[string][2]string{
+		"sign_in":  {"로그인", "Sign in"},
+		"sign_out": {"로그아웃", "Sign out"},
 		"sign_in_about": {
 			"운영자 토큰이나 조회용 토큰으로 로그인합니다. 적은 이름은 결정 기록에 남습니다.",
 			"Sign in with the operator's token, or with the viewer's. Your name is kept with everything that you decide.",
@@ -58,7 +67,12 @@ func frameWords() map[string][2]string {
 		"error_invalid":         {"주소나 값이 맞지 않습니다.", "This address or value is not valid."},
 		"error_unavailable":     {"지금은 읽을 수 없습니다. 잠시 뒤에 다시 열어 주세요.", "This cannot be read right now. Try again in a moment."},
 		"error_other":           {"서버 안에서 오류가 났습니다.", "An error inside the server."},
+	}
+}
 
+// listWords are around lists and times.
+func listWords() map[string][2]string {
+	return map[string][2]string{
 		"all":         {"전체", "All"},
 		"look":        {"보기", "Look"},
 		"first_page":  {"처음", "First page"},
@@ -78,7 +92,12 @@ func frameWords() map[string][2]string {
 			"이유를 1~%s바이트로 적어 주세요. 결정과 함께 남습니다.", "Give a reason of 1 to %s bytes; it is kept with what you decide.",
 		},
 		"no_audit": {"아직 사람이 결정한 것이 없습니다.", "Nobody has decided anything yet."},
+	}
+}
 
+// promiseWords are about the check of the promises.
+func promiseWords() map[string][2]string {
+	return map[string][2]string{
 		"checks_hold":   {"약속 %s개 모두 지켜짐", "All %s promises hold"},
 		"checks_broken": {"지켜지지 않은 약속 %s개", "%s promise is broken|%s promises are broken"},
 		"checks_none":   {"약속을 아직 점검하지 않았습니다", "The promises were not checked yet"},
@@ -280,9 +299,8 @@ func actWords() map[string][2]string {
 	}
 }
 
-// valueWords are the names of values. Their keys are the kind of the value, a
-// line, and the value.
-func valueWords() map[string][2]string {
+// roleWords are the names of what a session may do and of what stock needs.
+func roleWords() map[string][2]string {
 	return map[string][2]string{
 		"role_operator": {"운영자", "operator"},
 		"role_viewer":   {"조회", "viewer"},
@@ -295,7 +313,12 @@ func valueWords() map[string][2]string {
 		"ordering_auto":   {"자동", "automatic"},
 		"ordering_review": {"승인 후", "after review"},
 		"ordering_off":    {"안 함", "off"},
+	}
+}
 
+// stateWords are the states of orders and attempts.
+func stateWords() map[string][2]string {
+	return map[string][2]string{
 		"state_planned":           {"보낼 예정", "planned"},
 		"state_awaiting_approval": {"승인 대기", "awaits approval"},
 		"state_sending":           {"보내는 중", "sending"},
@@ -314,7 +337,13 @@ func valueWords() map[string][2]string {
 		"attempt_rejected": {"거부됨", "rejected"},
 		"attempt_overdue":  {"늦음", "overdue"},
 		"attempt_received": {"받음", "received"},
+	}
+}
 
+// valueWords are the names of all other values. Their keys are the kind of the
+// value, a line, and the value.
+func valueWords() map[string][2]string {
+	return map[string][2]string{
 		"cause_low":    {"재고 부족", "low stock"},
 		"cause_import": {"가져오기나 정책 변경", "import or changed policy"},
 		"cause_manual": {"사람이 발주", "by hand"},

@@ -22,10 +22,7 @@ func (t *tx) settle(ctx context.Context, before, after restock.Product, orderClo
 	if low && (orderClosed || !before.Policy.Low(before.Stock)) {
 		events = append(events, restock.StockLow)
 	}
-	if err := t.forgetImport(ctx, before, low); err != nil {
-		return after, err
-	}
-	if err := t.writeUrgency(ctx, before, after); err != nil {
+	if err := t.relist(ctx, before, after); err != nil {
 		return after, err
 	}
 	stockout := after.Stock.StockoutID
@@ -58,6 +55,18 @@ func (t *tx) settle(ctx context.Context, before, after restock.Product, orderClo
 	return after, nil
 }
 
+// relist brings in line what follows from the numbers of a product and changes
+// seldom: the mark of an import, and the urgency under which it is listed.
+func (t *tx) relist(ctx context.Context, before, after restock.Product) error {
+	if err := t.forgetImport(ctx, before, after.Policy.Low(after.Stock)); err != nil {
+		return err
+	}
+	if before.Urgency() == after.Urgency() {
+		return nil
+	}
+	return t.must(ctx, `UPDATE products SET urgency = ? WHERE id = ?`, int(after.Urgency()), after.ID)
+}
+
 // forgetImport takes the mark of an import from a product that is low no more:
 // when it is low again, that has another cause.
 func (t *tx) forgetImport(ctx context.Context, p restock.Product, low bool) error {
@@ -65,15 +74,6 @@ func (t *tx) forgetImport(ctx context.Context, p restock.Product, low bool) erro
 		return nil
 	}
 	return t.must(ctx, `UPDATE products SET low_by_import = 0 WHERE id = ?`, p.ID)
-}
-
-// writeUrgency lists a product under its urgency, when that is another one now:
-// most changes of stock change none.
-func (t *tx) writeUrgency(ctx context.Context, before, after restock.Product) error {
-	if before.Urgency() == after.Urgency() {
-		return nil
-	}
-	return t.must(ctx, `UPDATE products SET urgency = ? WHERE id = ?`, int(after.Urgency()), after.ID)
 }
 
 // writeStock stores the four numbers. The WHERE holds the rule once more: it
