@@ -2,14 +2,17 @@ package restock
 
 import "time"
 
-// CountMax bounds what an overview counts: a larger count is told as CountMax
-// and more, so that a page costs the same in a shop of any size.
-const CountMax = 1000
+// What an overview counts is bounded, so that it costs the same in a shop of any
+// size: a larger count is told as so many and more.
+const (
+	ProductCountMax = 1000 // products of one urgency
+	CountMax        = 100  // of anything that waits
+)
 
-// Overview is the state of everything, counted up to CountMax each.
+// Overview is the state of everything.
 type Overview struct {
-	Products       map[Urgency]int64 // how many there are of each urgency
-	Awaiting       int64             // orders that await approval
+	Products       map[Urgency]int64 // up to ProductCountMax of each urgency
+	Awaiting       int64             // orders that await approval, up to CountMax, as all that follow
 	HeldOrders     int64
 	OverdueOrders  int64
 	HeldReceipts   int64

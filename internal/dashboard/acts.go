@@ -118,6 +118,7 @@ func (d *Dashboard) text(r *http.Request, key string, args ...any) string {
 
 // back goes to the page from which a form came, where the notice is shown.
 func (d *Dashboard) back(w http.ResponseWriter, r *http.Request, n notice) {
+	d.counts.forget()
 	d.sessions.tell(sessionOf(r.Context()).key, n)
 	http.Redirect(w, r, localPath(r.PostForm.Get("back")), http.StatusSeeOther) //nolint:gosec // localPath knows only our own pages.
 }

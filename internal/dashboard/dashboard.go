@@ -82,6 +82,7 @@ type Dashboard struct {
 	words    map[restock.Language]words
 	pages    *http.ServeMux // what is read, for whoever is signed in
 	live     *live
+	counts   *counts
 	checks   *verifier
 
 	cspReports atomic.Int64
@@ -109,6 +110,7 @@ func New(store Store, cfg Config) (*Dashboard, error) {
 		sessions:  newSessions(cfg.Now, cfg.Random),
 		logins:    web.NewBurstPace(loginPerSecond, loginBurst, cfg.TrustedProxies),
 		origins:   http.NewCrossOriginProtection(),
+		counts:    &counts{read: store.Overview, now: cfg.Now},
 		checks:    newVerifier(store.Verify, cfg),
 		reportLog: rate.Sometimes{Interval: time.Minute},
 		words:     map[restock.Language]words{restock.Korean: wordsOf(restock.Korean), restock.English: wordsOf(restock.English)},

@@ -84,13 +84,19 @@ func number(n int64) string {
 	return sign + strings.Join(groups, ",")
 }
 
-// Count writes a number that stops at restock.CountMax.
-func (v *view) Count(n int64) string {
-	if n >= restock.CountMax {
-		return number(restock.CountMax) + "+"
+// Count writes a number that stops at most, as counts of an overview do.
+func (v *view) Count(n, most int64) string {
+	if n >= most {
+		return number(most) + "+"
 	}
 	return number(n)
 }
+
+// CountMax and ProductCountMax are where the counts of an overview stop.
+func (v *view) CountMax() int64 { return restock.CountMax }
+
+// ProductCountMax is where the count of products of one urgency stops.
+func (v *view) ProductCountMax() int64 { return restock.ProductCountMax }
 
 // Signed writes a change.
 func (v *view) Signed(n int64) string {

@@ -63,7 +63,7 @@ func (d *Dashboard) signedIn(next http.HandlerFunc) http.HandlerFunc {
 		case r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") == "navigate":
 			// A link in a mail: a browser keeps a strict cookie back until the page
 			// itself asks.
-			d.render(w, r, http.StatusOK, "bounce", &view{Data: r.URL.RequestURI()})
+			d.render(w, r, http.StatusOK, "bounce", &view{Title: "go_on", Data: r.URL.RequestURI()})
 		default:
 			http.Redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		}

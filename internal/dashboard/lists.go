@@ -12,8 +12,11 @@ import (
 	"github.com/restock/restock"
 )
 
-// listRows are the rows of a page of any other list.
-const listRows = 50
+// The rows of a page of any other list: of lines, and of cards with a form.
+const (
+	listRows = 50
+	cardRows = 20
+)
 
 // newest is above every id, so that a list begins where its ids end and never
 // looks for its first row.
@@ -98,19 +101,19 @@ func (d *Dashboard) waiting(r *http.Request) (*view, error) {
 	data := waitingData{ProductOf: map[restock.OrderID]restock.Product{}}
 	var next string
 	var err error
-	if data.Awaiting, next, err = d.store.OrdersInFull(ctx, restock.ListQuery{
-		State: string(restock.OrderAwaitingApproval), After: afterOf(r, "awaiting"), Limit: listRows,
+	if data.Awaiting, next, err = d.store.Orders(ctx, restock.ListQuery{
+		State: string(restock.OrderAwaitingApproval), After: afterOf(r, "awaiting"), Limit: cardRows,
 	}); err != nil {
 		return nil, err
 	}
 	data.NextAwaiting = here.onward("awaiting", next)
-	if data.Held, next, err = d.store.OrdersInFull(ctx, restock.ListQuery{
-		State: string(restock.OrderHeld), After: afterOf(r, "held"), Limit: listRows,
+	if data.Held, next, err = d.store.Orders(ctx, restock.ListQuery{
+		State: string(restock.OrderHeld), After: afterOf(r, "held"), Limit: cardRows,
 	}); err != nil {
 		return nil, err
 	}
 	data.NextHeld = here.onward("held", next)
-	if data.Receipts, next, err = d.store.HeldReceipts(ctx, restock.ListQuery{After: afterOf(r, "receipts"), Limit: listRows}); err != nil {
+	if data.Receipts, next, err = d.store.HeldReceipts(ctx, restock.ListQuery{After: afterOf(r, "receipts"), Limit: cardRows}); err != nil {
 		return nil, err
 	}
 	data.NextReceipts = here.onward("receipts", next)

@@ -150,7 +150,7 @@ func (d *Dashboard) page(name string, read func(*http.Request) (*view, error)) h
 		v, err := read(r)
 		if err == nil {
 			var overview restock.Overview
-			overview, err = d.store.Overview(r.Context())
+			overview, err = d.counts.look(r.Context())
 			if v != nil {
 				v.Overview = &overview
 			}

@@ -51,10 +51,10 @@ func first(args []any) (int64, bool) {
 	return 0, false
 }
 
-// N is T for a count that stops at restock.CountMax.
-func (v *view) N(key string, n int64) (string, error) {
+// N is T for a count that stops at most.
+func (v *view) N(key string, n, most int64) (string, error) {
 	text, err := v.T(key, n)
-	return strings.Replace(text, number(restock.CountMax), v.Count(n), 1), err
+	return strings.Replace(text, number(n), v.Count(n, most), 1), err
 }
 
 // Name gives the text of a value, such as a state, of a kind of values. One that

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,22 +20,22 @@ import (
 const (
 	// searchLooksMax bounds the products that one word of a search may name, and
 	// searchJoinsMax those that are held against the other words.
-	searchLooksMax = 200
-	searchJoinsMax = 1000
+	searchLooksMax = 100
+	searchJoinsMax = 500
 	// messagesCounted bounds the messages of one queue that are counted, and
 	// messagesLookedAt those whose age is asked for.
-	messagesCounted  = 100_000
-	messagesLookedAt = 1000
+	messagesCounted  = 10_000
+	messagesLookedAt = 200
 	// slotMin is below every slot that an open order can have; closed ones have none.
 	slotMin = -1_000_000
 )
 
-// Overview counts what is going on, each up to restock.CountMax.
+// Overview counts what is going on, as far as it is bounded.
 func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
 	o := restock.Overview{Products: map[restock.Urgency]int64{}}
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		for _, u := range restock.Urgencies() {
-			n, err := tx.bounded(ctx, `products WHERE urgency = ?`, int(u))
+			n, err := tx.bounded(ctx, restock.ProductCountMax, `products WHERE urgency = ?`, int(u))
 			if err != nil {
 				return err
 			}
@@ -51,19 +52,19 @@ func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
 			{&o.DigestsWaiting, `digests WHERE sent_at IS NULL AND created_at > 0`},
 		} {
 			var err error
-			if *c.n, err = tx.bounded(ctx, c.from); err != nil {
+			if *c.n, err = tx.bounded(ctx, restock.CountMax, c.from); err != nil {
 				return err
 			}
 		}
 		for _, from := range []string{`receipts WHERE state = 'held'`, `receipts WHERE state = 'applied' AND held > 0`} {
-			n, err := tx.bounded(ctx, from)
+			n, err := tx.bounded(ctx, restock.CountMax, from)
 			if err != nil {
 				return err
 			}
 			o.HeldReceipts += n
 		}
 		for _, state := range openHoldStates() {
-			n, err := tx.bounded(ctx, `ad_holds WHERE state = ?`, string(state))
+			n, err := tx.bounded(ctx, restock.CountMax, `ad_holds WHERE state = ?`, string(state))
 			if err != nil {
 				return err
 			}
@@ -81,10 +82,10 @@ func openHoldStates() []restock.AdHoldState {
 	return []restock.AdHoldState{restock.AdHoldStopping, restock.AdHoldStopped, restock.AdHoldResuming}
 }
 
-// bounded counts rows up to restock.CountMax.
-func (t *tx) bounded(ctx context.Context, from string, args ...any) (int64, error) {
+// bounded counts rows up to most.
+func (t *tx) bounded(ctx context.Context, most int, from string, args ...any) (int64, error) {
 	var n int64
-	err := t.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM `+from+` LIMIT ?) counted`, append(args, restock.CountMax), &n)
+	err := t.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM `+from+` LIMIT ?) counted`, append(args, most), &n)
 	return n, err
 }
 
@@ -234,9 +235,9 @@ func (t *tx) rarest(ctx context.Context, words []string) (string, int, error) {
 	if len(words) == 1 {
 		return words[0], searchLooksMax, nil
 	}
-	rarest, least := "", int64(searchJoinsMax+1)
+	rarest, least := "", int64(searchLooksMax+1)
 	for _, word := range words {
-		n, err := t.bounded(ctx, `product_words WHERE word >= ? AND word < ?`, word, wordEnd(word))
+		n, err := t.bounded(ctx, searchLooksMax, `product_words WHERE word >= ? AND word < ?`, word, wordEnd(word))
 		if err != nil {
 			return "", 0, err
 		}
@@ -287,12 +288,11 @@ func (t *tx) receiptsOf(ctx context.Context, id restock.OrderID) ([]restock.Rece
 // HeldReceipts lists receipts of which something waits for a person, newest
 // first: those that are held, and what was left over of those that were applied.
 func (s *Store) HeldReceipts(ctx context.Context, q restock.ListQuery) ([]restock.Receipt, string, error) {
-	held := func(state string, more func(*list)) ([]restock.Receipt, error) {
+	held := func(which string) ([]restock.Receipt, error) {
 		found, _, err := page(ctx, s, `SELECT `+receiptColumns+receiptTables, `r.id DESC`, restock.ListQuery{After: q.After, Limit: q.Limit},
 			scanReceipt, func(r restock.Receipt) string { return r.ID.String() },
 			func(ctx context.Context, tx *tx, l *list) error {
-				l.and(`r.state = ?`, state)
-				more(l)
+				l.and(which)
 				return narrowBy(restock.ListQuery{After: q.After}, `r.id`, ``, ``)(ctx, tx, l)
 			})
 		return found, err
@@ -300,11 +300,11 @@ func (s *Store) HeldReceipts(ctx context.Context, q restock.ListQuery) ([]restoc
 	// Each half may fill the page; one more than asked for tells of another page.
 	limit := q.Limit
 	q.Limit++
-	whole, err := held(string(restock.ReceiptHeld), func(*list) {})
+	whole, err := held(`r.state = 'held'`)
 	if err != nil {
 		return nil, "", err
 	}
-	rest, err := held(string(restock.ReceiptApplied), func(l *list) { l.and(`r.held > 0`) })
+	rest, err := held(`r.state = 'applied' AND r.held > 0`)
 	if err != nil {
 		return nil, "", err
 	}
@@ -335,7 +335,7 @@ func (s *Store) QueueDepths(ctx context.Context) ([]restock.QueueDepth, error) {
 		}
 		slices.Sort(names)
 		dead, err := tx.counts(ctx, `SELECT queue, COUNT(*) FROM (SELECT queue FROM queue_deliveries WHERE state = 'dead' AND dead_at > 0
-			LIMIT `+strconv.Itoa(messagesCounted)+`) d GROUP BY queue`)
+			LIMIT `+strconv.Itoa(messagesCounted)+`) dead GROUP BY queue`)
 		if err != nil {
 			return err
 		}
@@ -408,7 +408,7 @@ func (s *Store) SentMails(ctx context.Context, limit int) ([]restock.SentMail, e
 		if err != nil {
 			return err
 		}
-		mails, err = collect(ctx, tx, `SELECT audience, created_at, sent_at FROM digests ORDER BY id DESC LIMIT ?`, []any{limit},
+		mails, err = collect(ctx, tx, `SELECT audience, created_at, sent_at FROM digests WHERE id <= ? ORDER BY id DESC LIMIT ?`, []any{lastID(), limit},
 			func(rows *sql.Rows) (restock.SentMail, error) {
 				m := restock.SentMail{Kind: restock.MailDigest}
 				var audience restock.Audience
@@ -423,7 +423,7 @@ func (s *Store) SentMails(ctx context.Context, limit int) ([]restock.SentMail, e
 		}
 		holds, err := collect(ctx, tx, `SELECT h.state, p.sku, a.name, a.manager_email, h.created_at, h.stop_sent_at, h.resume_sent_at
 			FROM ad_holds h JOIN products p ON p.id = h.product_id JOIN advertisements a ON a.id = h.advertisement_id
-			ORDER BY h.id DESC LIMIT ?`, []any{limit}, scanHoldMails)
+			WHERE h.id <= ? ORDER BY h.id DESC LIMIT ?`, []any{lastID(), limit}, scanHoldMails)
 		for _, pair := range holds {
 			mails = append(mails, pair...)
 		}
@@ -432,6 +432,9 @@ func (s *Store) SentMails(ctx context.Context, limit int) ([]restock.SentMail, e
 	slices.SortStableFunc(mails, func(a, b restock.SentMail) int { return b.MadeAt.Compare(a.MadeAt) })
 	return mails[:min(len(mails), limit)], err
 }
+
+// lastID is above all ids: the latest rows are found from the end of the index.
+func lastID() []byte { return bytes.Repeat([]byte{0xff}, len(restock.DigestID{})) }
 
 // scanHoldMails gives the one or two mails of a conversation.
 func scanHoldMails(rows *sql.Rows) ([]restock.SentMail, error) {

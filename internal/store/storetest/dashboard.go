@@ -174,15 +174,15 @@ func overviewCounts(t *testing.T, h harness) {
 }
 
 func overviewBounded(t *testing.T, h harness) {
-	products := make([]restock.CatalogProduct, 0, restock.CountMax+1)
-	for i := range restock.CountMax + 1 {
+	products := make([]restock.CatalogProduct, 0, restock.ProductCountMax+1)
+	for i := range restock.ProductCountMax + 1 {
 		products = append(products, plain(restock.SKU(fmt.Sprintf("P%04d", i)), 1))
 	}
 	s := h.shop(t, catalogue(products...))
 	o, err := s.Overview(s.ctx())
 	s.must(err)
-	if got := o.Products[restock.UrgencyHealthy]; got != restock.CountMax {
-		t.Errorf("%d are counted, want %d", got, restock.CountMax)
+	if got := o.Products[restock.UrgencyHealthy]; got != restock.ProductCountMax {
+		t.Errorf("%d are counted, want %d", got, restock.ProductCountMax)
 	}
 }
 
