@@ -18,9 +18,13 @@ type Overview struct {
 	HeldReceipts   int64
 	DeadLetters    int64
 	AdHolds        int64 // conversations that are not at their end
+	Incidents      []Incident        // that are open
 	OrderingPaused string
 	DigestsWaiting int64 // mails about problems that could not be sent yet
 }
+
+// IncidentsShown bounds the incidents of an overview.
+const IncidentsShown = 10
 
 // Waiting counts the orders and receipts that wait for a person.
 func (o Overview) Waiting() int64 { return o.Awaiting + o.HeldOrders + o.HeldReceipts }
@@ -112,29 +116,20 @@ type QueueDepth struct {
 // MailKind says what a mail was about.
 type MailKind string
 
-// The kinds of mail that a shop sends.
+// MailDigest is a mail about what waits; all other kinds are those of AdMailKind,
+// behind MailOfAd.
 const (
-	MailAdStop   MailKind = "ad_stop"
-	MailAdResume MailKind = "ad_resume"
-	MailDigest   MailKind = "digest"
+	MailDigest MailKind = "digest"
+	MailOfAd   MailKind = "ad_"
 )
 
 // SentMail is a mail as far as the tables know of it.
 type SentMail struct {
-	Kind    MailKind
-	To      string // "" is operations
-	SKU     SKU    // of a mail about one product
-	MadeAt  time.Time
-	SentAt  time.Time // zero while it is on its way
-	Subject string    // the name of the advertisement, of a mail about one
-}
-
-// AdConversation is an ad hold with how far it has come.
-type AdConversation struct {
-	AdHold
-
-	MadeAt       time.Time
-	StopSentAt   time.Time
-	Acknowledged time.Time
-	ResumeSentAt time.Time
+	Kind          MailKind
+	To            string // "" is operations
+	SKU           SKU    // with whose stockout it began, of a mail about an advertisement
+	Advertisement string
+	MadeAt        time.Time
+	SentAt        time.Time // zero while nobody knows that it was
+	Unsure        bool      // it may have arrived
 }

@@ -248,7 +248,7 @@ func (a *app) furnish(ctx context.Context) error {
 		return err
 	}
 	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
-		Logger: a.log, Orderer: a.replenisher, Decide: restock.Deciders{Order: replenish.Decide, Ad: a.ads.Turn}, Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
+		Logger: a.log, Orderer: a.replenisher, Decide: a.deciders(), Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Webhook: hook, QueueAgeLimit: a.cfg.QueueAgeLimit, RelayAgeLimit: a.cfg.RelayAgeLimit, EngineAwayLimit: a.cfg.EngineAway,

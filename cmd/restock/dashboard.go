@@ -14,22 +14,31 @@ import (
 )
 
 // dashboardStore gives the dashboard the desk as this program judges it.
-type dashboardStore struct{ *store.Store }
+type dashboardStore struct {
+	*store.Store
+
+	decide restock.Deciders
+}
 
 func (s dashboardStore) DeadLetters(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error) {
-	return s.Store.DeadLetters(ctx, q, replenish.Decide)
+	return s.Store.DeadLetters(ctx, q, s.decide)
 }
 
 func (s dashboardStore) DeadLetter(ctx context.Context, queue string, id restock.EventID) (restock.DeadLetter, error) {
-	return s.Store.DeadLetter(ctx, queue, id, replenish.Decide)
+	return s.Store.DeadLetter(ctx, queue, id, s.decide)
 }
 
 func (s dashboardStore) RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive) (restock.DeadLetter, error) {
-	return s.Store.RedriveDeadLetter(ctx, queue, id, r, replenish.Decide)
+	return s.Store.RedriveDeadLetter(ctx, queue, id, r, s.decide)
 }
 
 func (s dashboardStore) DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard) (restock.DeadLetter, error) {
-	return s.Store.DiscardDeadLetter(ctx, queue, id, d, replenish.Decide)
+	return s.Store.DiscardDeadLetter(ctx, queue, id, d, s.decide)
+}
+
+// deciders are what the handlers of this program decide by.
+func (a *app) deciders() restock.Deciders {
+	return restock.Deciders{Order: replenish.Decide, Ad: a.ads.Turn}
 }
 
 // openDashboard makes the operator's web page.
@@ -47,7 +56,7 @@ func (a *app) openDashboard(operatorToken string, proxies []netip.Prefix, zone *
 			return nil, fmt.Errorf("the viewer's token in %s is the operator's; give viewers another one", a.cfg.ViewerTokenFile)
 		}
 	}
-	return dashboard.New(dashboardStore{a.store}, dashboard.Config{
+	return dashboard.New(dashboardStore{a.store, a.deciders()}, dashboard.Config{
 		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: tokenHint(a.cfg.tokenPath()),
 		TrustedProxies: proxies, Zone: zone, MailNote: a.cfg.mailNote(), Version: version,
 	})

@@ -57,6 +57,11 @@ func (d *Dashboard) routeActs(mux *http.ServeMux) {
 			_, err := d.store.DiscardDeadLetter(ctx, r.PostForm.Get("queue"), id, restock.Discard{Act: who})
 			return err
 		}))
+	d.route(mux, "ad-holds/{id}/acknowledge", "ad.acknowledge", byID(
+		func(ctx context.Context, id restock.AdHoldID, _ *http.Request, who restock.Act) error {
+			_, err := d.store.AcknowledgeAdHold(ctx, id, who)
+			return err
+		}))
 	d.route(mux, "ordering/pause", "ordering.pause", func(ctx context.Context, _ *http.Request, who restock.Act) error {
 		return d.store.PauseOrdering(ctx, "", who)
 	})

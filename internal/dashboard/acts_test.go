@@ -31,6 +31,7 @@ func (s *shop) acts() []deed {
 		{fmt.Sprintf("/dashboard/receipts/%s/approve", s.heldReceipt), url.Values{"count": {"1"}}, "The goods are booked.", "receipt.approve"},
 		{fmt.Sprintf("/dashboard/receipts/%s/refuse", s.orphan), nil, "The goods are refused.", "receipt.refuse"},
 		{fmt.Sprintf("/dashboard/dead-letters/%s/redrive", s.letter), url.Values{"queue": {"stock-queue"}, "stale": {"yes"}}, "The message is back on its queue.", "dead.redrive"},
+		{fmt.Sprintf("/dashboard/ad-holds/%s/acknowledge", s.hold), nil, "It is noted.", "ad.acknowledge"},
 		{"/dashboard/ordering/pause", nil, "Ordering is paused.", "ordering.pause"},
 		{"/dashboard/ordering/resume", nil, "Ordering goes on.", "ordering.resume"},
 	}

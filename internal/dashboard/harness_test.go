@@ -32,20 +32,22 @@ const (
 // deskStore is a store with the desk as the program judges it.
 type deskStore struct{ *store.Store }
 
+func deciders() restock.Deciders { return restock.Deciders{Order: replenish.Decide} }
+
 func (s deskStore) DeadLetters(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error) {
-	return s.Store.DeadLetters(ctx, q, replenish.Decide)
+	return s.Store.DeadLetters(ctx, q, deciders())
 }
 
 func (s deskStore) DeadLetter(ctx context.Context, queue string, id restock.EventID) (restock.DeadLetter, error) {
-	return s.Store.DeadLetter(ctx, queue, id, replenish.Decide)
+	return s.Store.DeadLetter(ctx, queue, id, deciders())
 }
 
 func (s deskStore) RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive) (restock.DeadLetter, error) {
-	return s.Store.RedriveDeadLetter(ctx, queue, id, r, replenish.Decide)
+	return s.Store.RedriveDeadLetter(ctx, queue, id, r, deciders())
 }
 
 func (s deskStore) DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard) (restock.DeadLetter, error) {
-	return s.Store.DiscardDeadLetter(ctx, queue, id, d, replenish.Decide)
+	return s.Store.DiscardDeadLetter(ctx, queue, id, d, deciders())
 }
 
 // clock is the time of a dashboard. It goes on from where it is moved to.
@@ -334,6 +336,7 @@ type shop struct {
 	heldReceipt            restock.ReceiptID
 	orphan                 restock.ReceiptID
 	letter                 restock.EventID
+	hold                   restock.AdHoldID
 }
 
 func (s *site) must(err error) {
@@ -372,6 +375,9 @@ func (s *site) busy(n names) *shop {
 			product("CP-4", restock.OrderingAuto),
 		},
 	}
+	for i := range c.Products[1:] {
+		c.Products[1+i].Advertisement = ""
+	}
 	c.Fill()
 	s.must(c.Check())
 	_, err := s.store.ApplyCatalog(ctx, c, store.CreateMissing)
@@ -380,7 +386,7 @@ func (s *site) busy(n names) *shop {
 	for _, sku := range []string{"CP-1", "CP-2", "CP-3"} {
 		s.buy(sku, 5)
 	}
-	s.stopAdvertisement("CP-1")
+	s.mailed("CP-1", restock.AdTurn{New: true, State: restock.AdHoldStopping, Send: restock.AdMailStop})
 	shop.placed = s.order("CP-1", n.reason, false)
 	shop.awaiting = s.order("CP-2", n.reason, true)
 	first := s.claim(shop.placed)
@@ -393,7 +399,7 @@ func (s *site) busy(n names) *shop {
 	shop.heldReceipt = s.report(shop.placed, 1, 3, 2, n)
 	shop.orphan = s.report(restock.OrderID{7}, 1, 0, 9, n)
 	shop.letter = s.deadLetter(n.reason)
-	s.resumeAdvertisement("CP-1")
+	shop.hold = s.mailed("CP-1", restock.AdTurn{State: restock.AdHoldResuming, Send: restock.AdMailResume})
 	return shop
 }
 
@@ -469,26 +475,18 @@ func (s *site) deadLetter(cause string) restock.EventID {
 	}
 }
 
-func (s *site) stopAdvertisement(sku string) {
+// mailed takes a step with the manager of a product's advertisement, and sends its
+// mail.
+func (s *site) mailed(sku string, turn restock.AdTurn) restock.AdHoldID {
 	s.t.Helper()
-	hold, send, err := s.store.BeginStop(s.t.Context(), s.product(sku).Stock.StockoutID, time.Minute)
+	sending, _, err := s.store.TurnAd(s.t.Context(), s.product(sku).AdvertisementID, time.Minute,
+		func(restock.AdSituation) restock.AdTurn { return turn })
 	s.must(err)
-	if !send {
-		s.t.Fatal("no advertisement was to be stopped")
+	if sending.Kind != turn.Send {
+		s.t.Fatalf("the mail %q is to be sent, want %q", sending.Kind, turn.Send)
 	}
-	s.must(s.store.EndStop(s.t.Context(), hold.ID))
-}
-
-func (s *site) resumeAdvertisement(sku string) {
-	s.t.Helper()
-	stockouts, _, err := s.store.Stockouts(s.t.Context(), restock.ListQuery{Product: sku, Limit: 1})
-	s.must(err)
-	hold, send, err := s.store.BeginResume(s.t.Context(), stockouts[0].ID, time.Minute)
-	s.must(err)
-	if !send {
-		s.t.Fatal("no advertisement was to be resumed")
-	}
-	s.must(s.store.EndResume(s.t.Context(), hold.ID))
+	s.must(s.store.EndAdMail(s.t.Context(), sending))
+	return sending.Hold.ID
 }
 
 // addresses are all pages of a busy shop.

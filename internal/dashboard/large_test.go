@@ -65,8 +65,10 @@ func fill(t testing.TB, path string, n int) {
 				0, 'too many', CAST('hash' AS BLOB), CAST('{}' AS BLOB), 0, '192.0.2.1', $now FROM e`,
 		`INSERT INTO decisions (id, product_id, ordered, quantity, approval, reason, on_hand, reserved, on_order, reorder_point, count, first_at, last_at)
 			SELECT ` + id + `, ` + of + `, 1, 20, 0, 'low', 1, 0, 0, 10, 1, $now, $now FROM e`,
-		`INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, mailing_until, created_at, stop_sent_at, resume_sent_at)
-			SELECT ` + id + `, ` + id + `, ` + of + `, CAST('advert-000000001' AS BLOB), CASE i % 9 WHEN 0 THEN 'stopped' ELSE 'resumed' END, 0, $now, $now, $now FROM e`,
+		`INSERT INTO ad_holds (id, stockout_id, product_id, advertisement_id, state, slot, created_at)
+			SELECT ` + id + `, ` + id + `, ` + of + `, CAST('advert-000000001' AS BLOB), CASE i WHEN 9 THEN 'stopped' ELSE 'resumed' END,
+				CASE i WHEN 9 THEN 1 END, $now FROM e`,
+		`INSERT INTO ad_mails (hold_id, kind, due_at, facts, tries, tried_at, unsure, sent_at) SELECT ` + id + `, 'stop', $now, '', 1, $now, 0, $now FROM e`,
 		`INSERT INTO digests (id, created_at, mailing_until, sent_at) SELECT ` + id + `, $now, 0, $now FROM e`,
 		`INSERT INTO audit (id, at, actor, action, subject, product_id, reason) SELECT ` + id + `, $now, 'Kim', 'order.approve', 'x', ` + of + `, 'because' FROM e`,
 		`INSERT INTO queue_messages (id, type, subject, trace_parent, body, created_at)

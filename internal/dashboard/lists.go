@@ -290,7 +290,7 @@ func indented(l restock.DeadLetter) string {
 
 // mailData is what was told to people outside.
 type mailData struct {
-	Holds []restock.AdConversation
+	Holds []restock.AdHold
 	Mails []restock.SentMail
 }
 
@@ -298,7 +298,7 @@ type mailData struct {
 func (d *Dashboard) mail(r *http.Request) (*view, error) {
 	var data mailData
 	var holds, mails error
-	data.Holds, holds = d.store.AdConversations(r.Context(), listRows)
+	data.Holds, holds = d.store.AdHoldsOpenFirst(r.Context(), listRows)
 	data.Mails, mails = d.store.SentMails(r.Context(), listRows)
 	return &view{Title: "mail", Nav: "mail", Data: data}, errors.Join(holds, mails)
 }

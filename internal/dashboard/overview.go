@@ -31,7 +31,7 @@ type overviewData struct {
 	Held     []restock.Order
 	Receipts []restock.Receipt
 	Queues   []restock.QueueDepth
-	Holds    []restock.AdConversation
+	Holds    []restock.AdHold
 	Mails    []restock.SentMail
 }
 
@@ -110,7 +110,7 @@ func (d *Dashboard) readBeside(r *http.Request, data *overviewData) error {
 	if data.Queues, err = d.store.QueueDepths(ctx); err != nil {
 		return err
 	}
-	if data.Holds, err = d.store.AdConversations(ctx, holdRows); err != nil {
+	if data.Holds, err = d.store.AdHoldsOpenFirst(ctx, holdRows); err != nil {
 		return err
 	}
 	data.Mails, err = d.store.SentMails(ctx, mailRows)

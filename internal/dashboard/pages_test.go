@@ -46,7 +46,7 @@ func TestTheOverviewTellsTheStateOfEverything(t *testing.T) {
 		"Cream Donut CP-3 out of stock CP-3 0 0 4 held",
 		"Cream Donut CP-1 on order CP-1 3 0 1",
 		"awaits approval 4 × CP-2", "order held 4 × CP-3", "1 dead letter", "receipt held CP-1 · it is low", "receipt held unknown order · it is low",
-		"stock-queue", "donut-main · ads@donut.example", "stop the advertisement", "nobody receives mail", "restock 1.2.3")
+		"stock-queue", "resume told donut-main CP-1 ads@donut.example", "stop the advertisement", "nobody receives mail", "restock 1.2.3")
 }
 
 func TestAProductTellsWhatHappenedAndWhy(t *testing.T) {
@@ -78,7 +78,7 @@ func TestAnOrderAReceiptAndALetterAreShownInFull(t *testing.T) {
 	b.get(fmt.Sprintf("/dashboard/dead-letters/%s?queue=stock-queue", shop.letter)).wantText(t,
 		"stale stock.low Cream Donut CP-3", "stock-queue-dlq", "Redrive all the same", `"sku": "CP-3"`)
 	b.get("/dashboard/queues").wantText(t, "stock-queue 0 2 1", "stale stock.low Cream Donut CP-3 stock-queue-dlq")
-	b.get("/dashboard/mail").wantText(t, "resume told Cream Donut CP-1", "stop the advertisement · CP-1", "the advertisement can resume · CP-1")
+	b.get("/dashboard/mail").wantText(t, "resume told donut-main CP-1 ads@donut.example", "stop sent", "It runs again", "stop the advertisement · CP-1", "the advertisement can resume · CP-1")
 }
 
 func TestWhatIsNotThereIsNotFound(t *testing.T) {

@@ -49,7 +49,7 @@ type Messages interface {
 	QueueDepths(ctx context.Context) ([]restock.QueueDepth, error)
 	DeadLetters(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error)
 	DeadLetter(ctx context.Context, queue string, id restock.EventID) (restock.DeadLetter, error)
-	AdConversations(ctx context.Context, limit int) ([]restock.AdConversation, error)
+	AdHoldsOpenFirst(ctx context.Context, limit int) ([]restock.AdHold, error)
 	SentMails(ctx context.Context, limit int) ([]restock.SentMail, error)
 }
 
@@ -64,6 +64,7 @@ type Acts interface {
 	RefuseReceipt(ctx context.Context, id restock.ReceiptID, act restock.Act) (restock.Receipt, error)
 	RedriveDeadLetter(ctx context.Context, queue string, id restock.EventID, r restock.Redrive) (restock.DeadLetter, error)
 	DiscardDeadLetter(ctx context.Context, queue string, id restock.EventID, d restock.Discard) (restock.DeadLetter, error)
+	AcknowledgeAdHold(ctx context.Context, id restock.AdHoldID, act restock.Act) (restock.AdHold, error)
 	PauseOrdering(ctx context.Context, factory string, act restock.Act) error
 	ResumeOrdering(ctx context.Context, factory string, act restock.Act) error
 }

@@ -128,6 +128,13 @@ func (v *view) Now() time.Time { return v.now }
 // First is the open order of a product whose goods are expected first.
 func (v *view) First(r restock.ProductRow) restock.OpenOrder { return r.Open[0] }
 
+// Unanswered reports whether the manager of an advertisement was asked something
+// and nobody has said that it is done.
+func (v *view) Unanswered(h restock.AdHold) bool {
+	q := h.Question(h.Asks())
+	return h.Asks() != "" && q.AcknowledgedAt.IsZero() && q.Mail.MayHaveArrived()
+}
+
 // PositionOf is the inventory position that a decision was made from.
 func (v *view) PositionOf(d restock.Decision) int64 { return d.OnHand - d.Reserved + d.OnOrder }
 

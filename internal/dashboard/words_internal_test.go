@@ -62,7 +62,7 @@ func TestEveryTextIsThereAndIsUsed(t *testing.T) {
 			t.Errorf("%s uses the text %q, which is not there", file, key)
 		}
 	}
-	values := regexp.MustCompile(`^(role|urgency|ordering|state|attempt|cause|receipt|movement|need|hold|mailkind|act|error|done)_`)
+	values := regexp.MustCompile(`^(role|urgency|ordering|state|attempt|cause|receipt|movement|need|hold|mailkind|answer|incident|act|error|done)_`)
 	for key := range all {
 		if _, ok := used[key]; !ok && !values.MatchString(key) {
 			t.Errorf("the text %q is not used", key)
@@ -99,8 +99,10 @@ func TestEveryValueHasAName(t *testing.T) {
 		"receipt":  {"applied", "duplicate", "held", "refused"},
 		"cause":    {"low", "import", "manual"},
 		"ordering": {"auto", "review", "off"},
-		"hold":     {"stopping", "stopped", "resuming", "resumed"},
-		"mailkind": {string(restock.MailAdStop), string(restock.MailAdResume), string(restock.MailDigest)},
+		"hold":     {"stopping", "stopped", "resuming", "resumed", "withdrawn"},
+		"answer":   {string(restock.AskStop), string(restock.AskResume)},
+		"mailkind": {"ad_stop", "ad_stop_reminder", "ad_resume", "ad_resume_reminder", string(restock.MailDigest)},
+		"incident": {"queue_old", "relay_stuck", "engine_away", "dead_letters"},
 	}
 	for _, s := range orderStates() {
 		values["state"] = append(values["state"], string(s))

@@ -63,23 +63,22 @@ func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
 			}
 			o.HeldReceipts += n
 		}
-		for _, state := range openHoldStates() {
-			n, err := tx.bounded(ctx, restock.CountMax, `ad_holds WHERE state = ?`, string(state))
-			if err != nil {
-				return err
-			}
-			o.AdHolds += n
-		}
 		var err error
+		if o.AdHolds, err = tx.bounded(ctx, restock.CountMax, `ad_holds WHERE slot = 1`); err != nil {
+			return err
+		}
+		if o.Incidents, err = collect(ctx, tx, `SELECT kind, subject, detail, began_at FROM incidents WHERE open_key > '' ORDER BY open_key LIMIT ?`,
+			[]any{restock.IncidentsShown}, func(rows *sql.Rows) (restock.Incident, error) {
+				var i restock.Incident
+				err := rows.Scan(&i.Kind, &i.Subject, &i.Detail, instant{&i.BeganAt})
+				return i, err
+			}); err != nil {
+			return err
+		}
 		o.OrderingPaused, err = tx.setting(ctx, settingOrderingPaused)
 		return err
 	})
 	return o, err
-}
-
-// openHoldStates are the states of conversations that are not at their end.
-func openHoldStates() []restock.AdHoldState {
-	return []restock.AdHoldState{restock.AdHoldStopping, restock.AdHoldStopped, restock.AdHoldResuming}
 }
 
 // bounded counts rows up to most.
@@ -368,36 +367,38 @@ func (t *tx) queueDepth(ctx context.Context, name string) (restock.QueueDepth, e
 	return d, err
 }
 
-// AdConversations lists the conversations with ad managers, those that are not
-// at their end in front, and then the latest.
-func (s *Store) AdConversations(ctx context.Context, limit int) ([]restock.AdConversation, error) {
-	var all []restock.AdConversation
+// AdHoldsOpenFirst lists conversations with ad managers, those that are not at
+// their end in front, and then the latest.
+func (s *Store) AdHoldsOpenFirst(ctx context.Context, limit int) ([]restock.AdHold, error) {
+	var holds []restock.AdHold
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
-		all = nil
-		for _, state := range append(openHoldStates(), restock.AdHoldResumed) {
-			found, err := collect(ctx, tx, `SELECT h.id, h.state, h.product_id, p.sku, p.name, s.opened_at, s.closed_at, p.on_hand - p.reserved,
-					p.on_order, a.id, a.name, a.manager_email, a.language, h.created_at, h.stop_sent_at, h.acknowledged_at, h.resume_sent_at
-				FROM ad_holds h JOIN products p ON p.id = h.product_id JOIN stockouts s ON s.id = h.stockout_id
-				JOIN advertisements a ON a.id = h.advertisement_id
-				WHERE h.state = ? ORDER BY h.id DESC LIMIT ?`, []any{string(state), limit}, scanConversation)
-			if err != nil {
+		var err error
+		if holds, err = collect(ctx, tx, `SELECT `+adHoldColumns+adHoldTables+` WHERE h.slot = 1 ORDER BY h.id DESC LIMIT ?`,
+			[]any{limit}, scanAdHold); err != nil {
+			return err
+		}
+		latest, err := collect(ctx, tx, `SELECT `+adHoldColumns+adHoldTables+` WHERE h.id <= ? ORDER BY h.id DESC LIMIT ?`,
+			[]any{lastID(), limit}, scanAdHold)
+		if err != nil {
+			return err
+		}
+		for _, h := range latest {
+			if !h.State.Open() && len(holds) < limit {
+				holds = append(holds, h)
+			}
+		}
+		for i := range holds {
+			if err := tx.adMails(ctx, &holds[i]); err != nil {
 				return err
 			}
-			all = append(all, found...)
 		}
-		all = all[:min(len(all), limit)]
 		return nil
 	})
-	return all, err
+	return holds, err
 }
 
-func scanConversation(rows *sql.Rows) (restock.AdConversation, error) {
-	var c restock.AdConversation
-	err := rows.Scan(&c.ID, &c.State, &c.ProductID, &c.SKU, &c.ProductName, instant{&c.OpenedAt}, instant{&c.ClosedAt}, &c.Available,
-		&c.OnOrder, &c.Advertisement.ID, &c.Advertisement.Name, &c.Advertisement.ManagerEmail, &c.Advertisement.Language,
-		instant{&c.MadeAt}, instant{&c.StopSentAt}, instant{&c.Acknowledged}, instant{&c.ResumeSentAt})
-	return c, err
-}
+// lastID is above all ids: the latest rows are found from the end of the index.
+func lastID() []byte { return bytes.Repeat([]byte{0xff}, len(restock.DigestID{})) }
 
 // SentMails lists the latest mails as far as the tables know of them, newest
 // first.
@@ -421,38 +422,23 @@ func (s *Store) SentMails(ctx context.Context, limit int) ([]restock.SentMail, e
 		if err != nil {
 			return err
 		}
-		holds, err := collect(ctx, tx, `SELECT h.state, p.sku, a.name, a.manager_email, h.created_at, h.stop_sent_at, h.resume_sent_at
-			FROM ad_holds h JOIN products p ON p.id = h.product_id JOIN advertisements a ON a.id = h.advertisement_id
-			WHERE h.id <= ? ORDER BY h.id DESC LIMIT ?`, []any{lastID(), limit}, scanHoldMails)
-		for _, pair := range holds {
-			mails = append(mails, pair...)
-		}
+		ads, err := collect(ctx, tx, `SELECT m.kind, p.sku, a.name, a.manager_email, m.due_at, m.sent_at, m.unsure
+			FROM ad_mails m LEFT JOIN ad_holds h ON h.id = m.hold_id LEFT JOIN products p ON p.id = h.product_id
+			LEFT JOIN advertisements a ON a.id = h.advertisement_id
+			WHERE m.hold_id <= ? ORDER BY m.hold_id DESC LIMIT ?`, []any{lastID(), limit}, scanAdMail)
+		mails = append(mails, ads...)
 		return err
 	})
 	slices.SortStableFunc(mails, func(a, b restock.SentMail) int { return b.MadeAt.Compare(a.MadeAt) })
 	return mails[:min(len(mails), limit)], err
 }
 
-// lastID is above all ids: the latest rows are found from the end of the index.
-func lastID() []byte { return bytes.Repeat([]byte{0xff}, len(restock.DigestID{})) }
-
-// scanHoldMails gives the one or two mails of a conversation.
-func scanHoldMails(rows *sql.Rows) ([]restock.SentMail, error) {
-	var state restock.AdHoldState
-	stop := restock.SentMail{Kind: restock.MailAdStop}
-	var resumed time.Time
-	if err := rows.Scan(&state, &stop.SKU, &stop.Subject, &stop.To, instant{&stop.MadeAt}, instant{&stop.SentAt}, instant{&resumed}); err != nil {
-		return nil, err
-	}
-	if state != restock.AdHoldResuming && state != restock.AdHoldResumed {
-		return []restock.SentMail{stop}, nil
-	}
-	resume := stop
-	resume.Kind, resume.SentAt, resume.MadeAt = restock.MailAdResume, resumed, resumed
-	if resumed.IsZero() { // on its way now: it is the latest
-		resume.MadeAt = stop.MadeAt
-	}
-	return []restock.SentMail{resume, stop}, nil
+func scanAdMail(rows *sql.Rows) (restock.SentMail, error) {
+	var m restock.SentMail
+	var kind restock.AdMailKind
+	err := rows.Scan(&kind, &m.SKU, &m.Advertisement, &m.To, instant{&m.MadeAt}, instant{&m.SentAt}, &m.Unsure)
+	m.Kind = restock.MailOfAd + restock.MailKind(kind)
+	return m, err
 }
 
 // The limits of a history.

@@ -29,7 +29,7 @@ func dashboardChecks() []check {
 		{"OrdersComeWithAttemptsAndReceipts", ordersInFull},
 		{"HeldReceiptsAreThoseOfWhichSomethingWaits", heldReceipts},
 		{"TheDepthOfAQueueIsWhatLiesThere", queueDepths},
-		{"OpenConversationsStandInFrontOfOldOnes", adConversations},
+		{"OpenConversationsStandInFrontOfOldOnes", adHoldsOpenFirst},
 		{"TheLatestMailsAreListed", sentMails},
 	}
 }
@@ -140,16 +140,19 @@ func urgencyExpected(t *testing.T, h harness) {
 func overviewCounts(t *testing.T, h harness) {
 	c := catalogue(ordered("A", 2, 0, 3), ordered("B", 2, 0, 3), plain("C", 9), ordered("D", 2, 0, 3))
 	c.Products[1].Ordering = restock.OrderingReview
+	c.Products[1].Advertisement, c.Products[3].Advertisement = "", ""
 	s := h.shop(t, c)
 	s.mustBuy("A", 2)
-	hold, _, err := s.BeginStop(s.ctx(), s.product("A").Stock.StockoutID, mailing)
-	s.must(err)
-	s.must(s.EndStop(s.ctx(), hold.ID))
+	s.mailed(stepStop)
+	since := s.clock.now()
+	s.must(s.Observe(s.ctx(), restock.Look{Conditions: []restock.Condition{{
+		Kind: restock.IncidentQueueOld, Subject: restock.AdQueue, State: restock.Present, Since: since, Detail: "the oldest waits for an hour",
+	}}}, time.Minute))
 	a := s.placed("A", 3)
 	s.receive(a, 5, "five") // three are applied, two are held
 	s.problem(1)            // a whole receipt is held
 	s.mustBuy("B", 2)
-	_, err = s.Plan(s.ctx(), s.product("B").ID, func(restock.Situation) restock.Decision {
+	_, err := s.Plan(s.ctx(), s.product("B").ID, func(restock.Situation) restock.Decision {
 		return restock.Decision{Order: true, Quantity: 3, Approval: true, Reason: "review"}
 	})
 	s.must(err)
@@ -164,6 +167,9 @@ func overviewCounts(t *testing.T, h harness) {
 			restock.UrgencyOut: 1, restock.UrgencyLow: 0, restock.UrgencyOnOrder: 0, restock.UrgencyHealthy: 3,
 		},
 		Awaiting: 1, HeldReceipts: 2, DeadLetters: 1, AdHolds: 1, OrderingPaused: "stocktake",
+		Incidents: []restock.Incident{{
+			Kind: restock.IncidentQueueOld, Subject: restock.AdQueue, Detail: "the oldest waits for an hour", BeganAt: since,
+		}},
 	}
 	if diff := cmp.Diff(want, overview); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -438,35 +444,39 @@ func queueDepths(t *testing.T, h harness) {
 	}
 }
 
-// stopped asks for the advertisement of a product to be stopped.
-func (s *shop) stopped(sku restock.SKU) restock.AdHold {
+// stopped sells A out and asks for its advertisement to be stopped.
+func (s *shop) stopped() restock.AdHold {
 	s.t.Helper()
-	s.mustBuy(sku, s.product(sku).Stock.OnHand)
-	hold := s.beginStop(s.product(sku).Stock.StockoutID, true)
-	s.must(s.EndStop(s.ctx(), hold.ID))
-	return hold
+	s.mustBuy("A", s.product("A").Stock.OnHand)
+	return s.mailed(stepStop)
 }
 
-// resumed says that it can resume.
-func (s *shop) resumed(hold restock.AdHold) {
+// resumed has goods of A come, and says that its advertisement can resume.
+func (s *shop) resumed() {
 	s.t.Helper()
-	s.receive(s.placed(hold.SKU, 3), 3, "three")
+	s.receive(s.placed("A", 3), 3, "three")
 	s.clock.advance(time.Minute)
-	s.beginResume(hold.StockoutID, true)
-	s.must(s.EndResume(s.ctx(), hold.ID))
+	s.mailed(stepResume)
 }
 
-func adConversations(t *testing.T, h harness) {
-	s := h.shop(t, catalogue(ordered("A", 1, 0, 3), ordered("B", 1, 0, 3)))
-	open := s.stopped("A")
+func adHoldsOpenFirst(t *testing.T, h harness) {
+	c := catalogue(ordered("A", 1, 0, 3), ordered("B", 1, 0, 3))
+	c.Advertisements = append(c.Advertisements, restock.CatalogAdvertisement{Name: "other", ManagerEmail: "other@donut.example"})
+	c.Products[1].Advertisement = "other"
+	c.Fill()
+	s := h.shop(t, c)
+	s.mustBuy("B", 1)
+	sending, _, err := s.TurnAd(s.ctx(), s.ad("B"), mailing, step(stepStop))
+	s.must(err)
+	s.must(s.EndAdMail(s.ctx(), sending))
 	for range 2 {
-		s.resumed(s.stopped("B"))
+		s.stopped()
+		s.resumed()
 	}
 	for limit, want := range map[int]int{1: 1, 2: 2, 10: 3} {
-		got, err := s.AdConversations(s.ctx(), limit)
+		got, err := s.AdHoldsOpenFirst(s.ctx(), limit)
 		s.must(err)
-		if len(got) != want || got[0].ID != open.ID || got[0].State != restock.AdHoldStopped || got[0].StopSentAt.IsZero() ||
-			got[0].Advertisement.Name != adName {
+		if len(got) != want || got[0].SKU != "B" || got[0].State != restock.AdHoldStopped || got[0].Stop.Mail.SentAt.IsZero() {
 			t.Errorf("of %d: %+v, want %d with the open one in front", limit, got, want)
 		}
 	}
@@ -474,24 +484,28 @@ func adConversations(t *testing.T, h harness) {
 
 func sentMails(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(ordered("A", 1, 0, 3)))
-	hold := s.stopped("A")
-	s.resumed(hold)
+	s.stopped()
+	s.resumed()
 	s.clock.advance(time.Minute)
 	s.problem(1)
 	s.told(true)
 	s.clock.advance(time.Minute)
-	s.stopped("A")
+	s.mustBuy("A", 3)
+	s.turn(stepStop) // on its way
 	mails, err := s.SentMails(s.ctx(), 10)
 	s.must(err)
-	var kinds []restock.MailKind
+	kinds := map[restock.MailKind]int{}
 	for _, m := range mails {
-		kinds = append(kinds, m.Kind)
-		if m.SentAt.IsZero() {
-			t.Errorf("%+v was sent", m)
+		kinds[m.Kind]++
+		if m.Kind != restock.MailDigest && (m.SKU != "A" || m.Advertisement != adName || m.To == "") {
+			t.Errorf("the mail %+v does not say to whom it went", m)
 		}
 	}
-	if diff := cmp.Diff([]restock.MailKind{restock.MailAdStop, restock.MailDigest, restock.MailAdResume, restock.MailAdStop}, kinds); diff != "" {
+	if diff := cmp.Diff(map[restock.MailKind]int{"ad_stop": 2, "ad_resume": 1, "digest": 1}, kinds); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if mails[0].Kind != "ad_stop" || !mails[0].SentAt.IsZero() || mails[1].Kind != restock.MailDigest || mails[1].SentAt.IsZero() {
+		t.Errorf("the latest are %+v", mails[:2])
 	}
 	if few, err := s.SentMails(s.ctx(), 2); err != nil || len(few) != 2 {
 		t.Errorf("%d mails, %v, want 2", len(few), err)

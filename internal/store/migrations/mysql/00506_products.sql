@@ -30,8 +30,12 @@ CREATE TABLE IF NOT EXISTS products (
     daily_limit      BIGINT NOT NULL DEFAULT 0 CHECK (daily_limit >= 0),
     -- Set while an import or a changed policy, and not a sale, made it low.
     low_by_import    SMALLINT NOT NULL DEFAULT 0,
+    -- How urgent it is: 0 out of stock, 1 low, 2 on order, 3 healthy. It is written
+    -- when it changes, which is seldom, and not at every sale.
+    urgency          SMALLINT NOT NULL DEFAULT 3 CHECK (urgency BETWEEN 0 AND 3),
     CHECK (on_hand >= reserved),
     KEY products_advertisement (advertisement_id),
+    KEY products_urgency (urgency, sku),
     FOREIGN KEY (factory_id) REFERENCES factories (id),
     FOREIGN KEY (advertisement_id) REFERENCES advertisements (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

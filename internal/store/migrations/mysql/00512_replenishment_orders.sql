@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS replenishment_orders (
     KEY orders_due (state, factory_id, due_at),
     KEY orders_product (product_id, id),
     KEY orders_created (created_at),
+    KEY orders_state (state, id),
     FOREIGN KEY (product_id) REFERENCES products (id),
     FOREIGN KEY (factory_id) REFERENCES factories (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -25,5 +25,6 @@ CREATE TABLE IF NOT EXISTS receipts (
     refused    BIGINT NOT NULL DEFAULT 0 CHECK (refused >= 0),
     UNIQUE (order_id, attempt, body_hash, `repeat`),
     KEY receipts_state (state, id),
+    KEY receipts_part_held (state, held, id),
     FOREIGN KEY (product_id) REFERENCES products (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -12,5 +12,6 @@ CREATE TABLE IF NOT EXISTS audit (
     reason     TEXT NOT NULL,
     detail     TEXT NOT NULL DEFAULT (''),
     KEY audit_product (product_id, id),
+    KEY audit_subject (subject, id),
     FOREIGN KEY (product_id) REFERENCES products (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

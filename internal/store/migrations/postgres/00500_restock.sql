@@ -104,8 +104,20 @@ CREATE TABLE products (
     daily_limit      BIGINT NOT NULL DEFAULT 0 CHECK (daily_limit >= 0),
     -- Set while an import or a changed policy, and not a sale, made it low.
     low_by_import    SMALLINT NOT NULL DEFAULT 0,
+    -- How urgent it is: 0 out of stock, 1 low, 2 on order, 3 healthy. It is written
+    -- when it changes, which is seldom, and not at every sale.
+    urgency          SMALLINT NOT NULL DEFAULT 3 CHECK (urgency BETWEEN 0 AND 3),
     CHECK (on_hand >= reserved)
 ) WITH (fillfactor = 50);
+CREATE INDEX products_urgency ON products (urgency, sku);
+
+-- The words that find a product: of its SKU, its slug and its name, in lower
+-- case. Korean joins words, so its words are here from each of their letters on.
+CREATE TABLE product_words (
+    word       TEXT  COLLATE "C" NOT NULL,
+    product_id BYTEA NOT NULL REFERENCES products (id),
+    PRIMARY KEY (word, product_id)
+);
 CREATE INDEX products_advertisement ON products (advertisement_id);
 
 -- What was sold, a row per line. What belongs to the sale as a whole stands on
@@ -201,6 +213,7 @@ CREATE TABLE replenishment_orders (
 CREATE INDEX orders_due ON replenishment_orders (state, factory_id, due_at);
 CREATE INDEX orders_product ON replenishment_orders (product_id, id);
 CREATE INDEX orders_created ON replenishment_orders (created_at);
+CREATE INDEX orders_state ON replenishment_orders (state, id);
 
 CREATE TABLE order_attempts (
     order_id    BYTEA  NOT NULL REFERENCES replenishment_orders (id),
@@ -257,6 +270,7 @@ CREATE TABLE receipts (
     UNIQUE (order_id, attempt, body_hash, repeat)
 );
 CREATE INDEX receipts_state ON receipts (state, id);
+CREATE INDEX receipts_part_held ON receipts (id) WHERE state = 'applied' AND held > 0;
 
 CREATE TABLE decisions (
     id            BYTEA  NOT NULL PRIMARY KEY,
@@ -442,3 +456,4 @@ CREATE TABLE audit (
     detail     TEXT   COLLATE "C" NOT NULL DEFAULT ''
 );
 CREATE INDEX audit_product ON audit (product_id, id);
+CREATE INDEX audit_subject ON audit (subject, id);

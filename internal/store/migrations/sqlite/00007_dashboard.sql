@@ -41,5 +41,4 @@ SELECT word, id FROM ends WHERE whole = 1 OR unicode(word) >= 4352;
 -- What waits for people, by its state, in the order in which it came.
 CREATE INDEX orders_state ON replenishment_orders (state, id);
 CREATE INDEX receipts_part_held ON receipts (id) WHERE state = 'applied' AND held > 0;
-CREATE INDEX ad_holds_state ON ad_holds (state, id);
 CREATE INDEX audit_subject ON audit (subject, id);
