@@ -20,7 +20,7 @@ func (mariaDB) find() (string, error) {
 	if bin, ok := firstOf(programs...); ok {
 		return bin, nil
 	}
-	if err := install("mariadb-server"); err != nil {
+	if err := Install("mariadb-server"); err != nil {
 		return "", fmt.Errorf("MariaDB: %w", err)
 	}
 	if bin, ok := firstOf(programs...); ok {

@@ -19,7 +19,7 @@ func (postgreSQL) find() (string, error) {
 	if bin, ok := postgresFolder(); ok {
 		return bin, nil
 	}
-	if err := install("postgresql"); err != nil {
+	if err := Install("postgresql"); err != nil {
 		return "", fmt.Errorf("PostgreSQL: %w", err)
 	}
 	if bin, ok := postgresFolder(); ok {

@@ -284,9 +284,9 @@ func (s *Server) Exec(ctx context.Context, statement string) error {
 	return s.kind.exec(ctx, s.port, statement)
 }
 
-// install has Debian's packages installed, once for all tests that run at a
+// Install has Debian's packages installed, once for all tests that run at a
 // time, if this user may.
-func install(packages ...string) error {
+func Install(packages ...string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("it is not installed: apt-get install %s", strings.Join(packages, " "))
 	}
