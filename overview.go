@@ -17,8 +17,8 @@ type Overview struct {
 	OverdueOrders  int64
 	HeldReceipts   int64
 	DeadLetters    int64
-	AdHolds        int64 // conversations that are not at their end
-	Incidents      []Incident        // that are open
+	AdHolds        int64      // conversations that are not at their end
+	Incidents      []Incident // that are open
 	OrderingPaused string
 	DigestsWaiting int64 // mails about problems that could not be sent yet
 }
@@ -94,12 +94,15 @@ type StockHistory struct {
 	Since, Until time.Time
 	// Points are the changes of on hand; the first stands at Since.
 	Points []StockPoint
-	// Sampled says that there were more changes than points: each then stands for
-	// those up to the next.
+	// Sampled says that there were more changes than points: a sale then stands
+	// for those up to the next point.
 	Sampled   bool
 	Stockouts []Stockout // that touch this time
 	Orders    []Order    // made in this time
 	Arrivals  []Arrival
+	// MarksCut says that there were so many stockouts, orders or arrivals that
+	// only the newest are here.
+	MarksCut bool
 }
 
 // QueueDepth is how much lies on a queue.

@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,9 +46,7 @@ func TestEachActIsDoneAndKeptWithWhoAndWhy(t *testing.T) {
 	for n, d := range shop.acts() {
 		reason := fmt.Sprintf("reason %d <b>", n)
 		form := url.Values{"reason": {reason}}
-		for name, values := range d.form {
-			form[name] = values
-		}
+		maps.Copy(form, d.form)
 		if got := b.act(d.path, form); got != d.says {
 			t.Errorf("%s: said %q, want %q", d.path, got, d.says)
 		}

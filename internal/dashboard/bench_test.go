@@ -23,9 +23,13 @@ func BenchmarkPage(b *testing.B) {
 			site, _ := large(b, n)
 			visitor := site.operator()
 			for _, page := range []struct{ name, address string }{
-				{"overview", "/dashboard"}, {"next", "/dashboard?after=3.SKU-000010"}, {"search", "/dashboard?q=donut"},
-				{"product", "/dashboard/products/SKU-000011"}, {"busiest-product", "/dashboard/products/SKU-000002"},
-				{"waiting", "/dashboard/waiting"}, {"audit", "/dashboard/audit"},
+				{"overview", "/dashboard"},
+				{"next", "/dashboard?after=3.SKU-000010"},
+				{"search", "/dashboard?q=donut"},
+				{"product", "/dashboard/products/SKU-000011"},
+				{"busiest-product", "/dashboard/products/SKU-000002"},
+				{"waiting", "/dashboard/waiting"},
+				{"audit", "/dashboard/audit"},
 			} {
 				b.Run(page.name, func(b *testing.B) {
 					for b.Loop() {

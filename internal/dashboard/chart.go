@@ -58,20 +58,29 @@ const (
 	chartSlack   = 1.1 // above the largest number
 	bandWidthMin = 3   // so that a short stockout is seen
 	spanMin      = 10 * time.Second
+	digitWidth   = 8
 )
 
 // wideChart and narrowChart are for a desk and for a phone: a drawing that is
 // scaled down has no text that can be read.
 func wideChart(h restock.StockHistory, p restock.Product, zone *time.Location) chart {
 	const timesApart, levelsMax = 95, 5
-	c := chart{Class: "wide", Width: 1180, Height: 280, Left: 44, Right: 1166, Top: 18, Bottom: 252, zone: zone}
+	c := chart{Class: "wide", Width: 1180, Height: 280, Left: 44, Right: 1168 - beside(h), Top: 18, Bottom: 252, zone: zone}
 	return c.draw(h, p, timesApart, levelsMax)
 }
 
 func narrowChart(h restock.StockHistory, p restock.Product, zone *time.Location) chart {
 	const timesApart, levelsMax = 80, 4
-	c := chart{Class: "narrow", Width: 350, Height: 230, Left: 34, Right: 340, Top: 16, Bottom: 204, zone: zone}
+	c := chart{Class: "narrow", Width: 350, Height: 230, Left: 34, Right: 340 - beside(h), Top: 16, Bottom: 204, zone: zone}
 	return c.draw(h, p, timesApart, levelsMax)
+}
+
+// beside is the room for what is there now, beside the end of the line.
+func beside(h restock.StockHistory) float64 {
+	if len(h.Points) == 0 {
+		return 0
+	}
+	return digitWidth * float64(len(number(h.Points[len(h.Points)-1].OnHand)))
 }
 
 func (c chart) draw(h restock.StockHistory, p restock.Product, timesApart float64, levelsMax int) chart {

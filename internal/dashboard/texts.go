@@ -163,6 +163,10 @@ func stockWords() map[string][2]string {
 			"변화가 많아 일부만 그렸습니다. 품절, 발주, 입고는 빠짐없이 표시됩니다.",
 			"There were too many changes to draw each one; stockouts, orders and arrivals are all there.",
 		},
+		"sampled_newest": {
+			"변화가 많아 일부만 그렸습니다. 품절, 발주, 입고는 최근 것만 표시됩니다.",
+			"There were too many changes to draw each one; of stockouts, orders and arrivals the newest are there.",
+		},
 		"chart_words": {
 			"재고 %s에서 %s까지, 지금 %s. 품절 %s번, 발주 %s번, 입고 %s번.",
 			"On hand from %s to %s, now %s. Stockouts: %s. Orders: %s. Arrivals: %s.",

@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -447,8 +449,9 @@ const (
 	// historySampled are.
 	historyExact   = 400
 	historySampled = 300
-	// historyMarks bounds the stockouts and the orders that are told.
-	historyMarks = 100
+	// historyMarks bounds the stockouts, the orders and the changes that are no
+	// sales.
+	historyMarks = 200
 )
 
 // StockHistory tells how the stock of a product went since a time, or since its
@@ -469,109 +472,15 @@ func (s *Store) StockHistory(ctx context.Context, product string, since time.Tim
 		if first.After(since) {
 			h.Since = first
 		}
-		if err := tx.addPoints(ctx, id, &h); err != nil {
+		if err := tx.addMarks(ctx, id, &h); err != nil {
 			return err
 		}
-		return tx.addMarks(ctx, id, &h)
+		return tx.addPoints(ctx, id, &h)
 	})
 	return h, err
 }
 
-// pointAt is a change of on hand and its place in the ledger.
-type pointAt struct {
-	restock.StockPoint
-	id int64
-}
-
-func scanPoint(rows *sql.Rows) (pointAt, error) {
-	var p pointAt
-	err := rows.Scan(&p.id, instant{&p.At}, &p.OnHand, &p.Kind, &p.Quantity)
-	return p, err
-}
-
-// addPoints reads the changes of on hand: all of them when they are few, else
-// some, evenly spread over the ledger.
-func (t *tx) addPoints(ctx context.Context, id restock.ProductID, h *restock.StockHistory) error {
-	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? ORDER BY id DESC LIMIT ?`,
-		[]any{id, historyExact}, scanPoint)
-	if err != nil || len(points) == 0 {
-		return err
-	}
-	slices.Reverse(points)
-	if len(points) == historyExact && points[0].At.After(h.Since) {
-		h.Sampled = true
-		if points, err = t.samplePoints(ctx, id, h.Since, points[len(points)-1]); err != nil {
-			return err
-		}
-	}
-	h.Points = sinceTime(points, h.Since)
-	return nil
-}
-
-// sinceTime keeps the points since a time; the first tells what was there then.
-func sinceTime(points []pointAt, since time.Time) []restock.StockPoint {
-	kept := make([]restock.StockPoint, 0, len(points))
-	for _, p := range points {
-		if p.At.After(since) {
-			kept = append(kept, p.StockPoint)
-			continue
-		}
-		kept = append(kept[:0], restock.StockPoint{At: since, OnHand: p.OnHand}) // how it came to that was before
-	}
-	return kept
-}
-
-// samplePoints takes some of the changes since a time, in strides of the
-// ledger's numbers: where much happens there are more of them.
-func (t *tx) samplePoints(ctx context.Context, id restock.ProductID, since time.Time, last pointAt) ([]pointAt, error) {
-	from, err := t.movementAt(ctx, since, last.id)
-	if err != nil {
-		return nil, err
-	}
-	// What was there when the time begins is the change before it.
-	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? AND id < ? ORDER BY id DESC LIMIT 1`,
-		[]any{id, from}, scanPoint)
-	if err != nil {
-		return nil, err
-	}
-	stride := max(1, (last.id-from)/historySampled)
-	sampled, err := collect(ctx, t, `WITH RECURSIVE picked (id, n) AS (
-			SELECT MIN(id), 1 FROM movements WHERE product_id = ? AND id >= ?
-			UNION ALL
-			SELECT (SELECT MIN(m.id) FROM movements m WHERE m.product_id = ? AND m.id >= picked.id + ?), n + 1 FROM picked
-				WHERE picked.id IS NOT NULL AND n < ?)
-		SELECT m.id, m.at, m.on_hand_after, m.kind, m.quantity FROM picked JOIN movements m ON m.id = picked.id ORDER BY m.id`,
-		[]any{id, from, id, stride, 2 * historySampled}, scanPoint)
-	points = append(points, sampled...)
-	if len(points) == 0 || points[len(points)-1].id != last.id {
-		points = append(points, last)
-	}
-	return points, err
-}
-
-// movementAt gives the number that the ledger had come to at a time, at most
-// last. It halves the ledger until it is found: the numbers grow with time.
-func (t *tx) movementAt(ctx context.Context, at time.Time, last int64) (int64, error) {
-	low, high := int64(0), last
-	for low < high {
-		middle := low + (high-low)/2
-		var id int64
-		var then time.Time
-		err := t.one(ctx, `SELECT id, at FROM movements WHERE id > ? ORDER BY id LIMIT 1`, []any{middle}, &id, instant{&then})
-		switch {
-		case errors.Is(err, sql.ErrNoRows) || (err == nil && !then.Before(at)):
-			high = middle
-		case err != nil:
-			return 0, err
-		default:
-			low = id
-		}
-	}
-	return low + 1, nil
-}
-
-// addMarks reads what explains the stock: the stockouts, the orders, and what
-// came of them.
+// addMarks reads what explains the stock: the stockouts and the orders.
 func (t *tx) addMarks(ctx context.Context, id restock.ProductID, h *restock.StockHistory) error {
 	stockouts, err := collect(ctx, t, `SELECT id, opened_at, closed_at, refused_buyers, refused_units FROM stockouts
 		WHERE product_id = ? ORDER BY id DESC LIMIT ?`, []any{id, historyMarks}, func(rows *sql.Rows) (restock.Stockout, error) {
@@ -597,33 +506,159 @@ func (t *tx) addMarks(ctx context.Context, id restock.ProductID, h *restock.Stoc
 			h.Orders = append(h.Orders, o)
 		}
 	}
-	if !h.Sampled {
-		for _, p := range h.Points {
-			if p.Kind == restock.MovementReceipt {
-				h.Arrivals = append(h.Arrivals, restock.Arrival{At: p.At, Quantity: p.Quantity})
-			}
-		}
-		return nil
-	}
-	return t.addArrivals(ctx, orders, h)
+	h.MarksCut = len(h.Stockouts) == historyMarks || len(h.Orders) == historyMarks
+	return nil
 }
 
-// addArrivals takes what came from the receipts of orders, where the changes of
-// on hand are too many to be read.
-func (t *tx) addArrivals(ctx context.Context, orders []restock.Order, h *restock.StockHistory) error {
-	if len(orders) == 0 {
-		return nil
+// pointAt is a change of on hand and its place in the ledger.
+type pointAt struct {
+	restock.StockPoint
+
+	id     int64
+	before bool // it is what was there before that change
+}
+
+func scanPoint(rows *sql.Rows) (pointAt, error) {
+	var p pointAt
+	err := rows.Scan(&p.id, instant{&p.At}, &p.OnHand, &p.Kind, &p.Quantity)
+	return p, err
+}
+
+// comparePoints puts what was there before a change before what it made.
+func comparePoints(a, b pointAt) int {
+	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(bit(b.before), bit(a.before)))
+}
+
+// addPoints reads the changes of on hand: all of them when they are few, else
+// some, evenly spread over the ledger, and those that the stock turned with. What
+// came in is among them.
+func (t *tx) addPoints(ctx context.Context, id restock.ProductID, h *restock.StockHistory) error {
+	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? ORDER BY id DESC LIMIT ?`,
+		[]any{id, historyExact}, scanPoint)
+	if err != nil || len(points) == 0 {
+		return err
 	}
-	args := make([]any, 0, len(orders)+1)
-	for _, o := range orders {
-		args = append(args, o.ID)
+	slices.Reverse(points)
+	if len(points) == historyExact && points[0].At.After(h.Since) {
+		h.Sampled = true
+		if points, err = t.samplePoints(ctx, id, points[len(points)-1], h); err != nil {
+			return err
+		}
 	}
-	var err error
-	h.Arrivals, err = collect(ctx, t, `SELECT created_at, applied FROM receipts WHERE order_id IN (?`+strings.Repeat(`, ?`, len(orders)-1)+`)
-		AND applied > 0 AND created_at >= ? ORDER BY created_at`, append(args, micros(h.Since)), func(rows *sql.Rows) (restock.Arrival, error) {
-		var a restock.Arrival
-		err := rows.Scan(instant{&a.At}, &a.Quantity)
-		return a, err
+	h.Points = sinceTime(points, h.Since)
+	for _, p := range h.Points {
+		if p.Kind == restock.MovementReceipt {
+			h.Arrivals = append(h.Arrivals, restock.Arrival{At: p.At, Quantity: p.Quantity})
+		}
+	}
+	return nil
+}
+
+// sinceTime keeps the points since a time; the first tells what was there then.
+func sinceTime(points []pointAt, since time.Time) []restock.StockPoint {
+	kept := make([]restock.StockPoint, 0, len(points))
+	for _, p := range points {
+		if p.At.After(since) {
+			kept = append(kept, p.StockPoint)
+			continue
+		}
+		kept = append(kept[:0], restock.StockPoint{At: since, OnHand: p.OnHand}) // how it came to that was before
+	}
+	return kept
+}
+
+// samplePoints takes some of the changes since a time, in strides of the
+// ledger's numbers: where much happens there are more of them. A stride can be
+// short in changes and long in time, so all that is large or lasts is taken too:
+// changes that are no sales, and the beginnings of stockouts.
+func (t *tx) samplePoints(ctx context.Context, id restock.ProductID, last pointAt, h *restock.StockHistory) ([]pointAt, error) {
+	from, err := t.movementAt(ctx, h.Since, last.id)
+	if err != nil {
+		return nil, err
+	}
+	// What was there when the time begins is the change before it.
+	points, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements WHERE product_id = ? AND id < ? ORDER BY id DESC LIMIT 1`,
+		[]any{id, from}, scanPoint)
+	if err != nil {
+		return nil, err
+	}
+	stride := max(1, (last.id-from)/historySampled)
+	picked, err := collect(ctx, t, `WITH RECURSIVE picked (id, n) AS (
+			SELECT MIN(id), 1 FROM movements WHERE product_id = ? AND id >= ?
+			UNION ALL
+			SELECT (SELECT MIN(m.id) FROM movements m WHERE m.product_id = ? AND m.id >= picked.id + ?), n + 1 FROM picked
+				WHERE picked.id IS NOT NULL AND n < ?)
+		SELECT m.id, m.at, m.on_hand_after, m.kind, m.quantity FROM picked JOIN movements m ON m.id = picked.id ORDER BY m.id`,
+		[]any{id, from, id, stride, 2 * historySampled}, scanPoint)
+	if err != nil {
+		return nil, err
+	}
+	turns, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements
+		WHERE product_id = ? AND kind <> 'sale' AND id >= ? ORDER BY id DESC LIMIT ?`, []any{id, from, historyMarks}, scanPoint)
+	if err != nil {
+		return nil, err
+	}
+	h.MarksCut = h.MarksCut || len(turns) == historyMarks
+	points = append(append(append(points, picked...), turns...), last)
+	for _, p := range turns {
+		points = append(points, pointAt{id: p.id, before: true, StockPoint: restock.StockPoint{At: p.At, OnHand: p.OnHand - p.Quantity}})
+	}
+	points = sorted(points)
+	for _, o := range h.Stockouts {
+		if points, err = t.addOpening(ctx, id, o.OpenedAt, points); err != nil {
+			return nil, err
+		}
+	}
+	return sorted(points), nil
+}
+
+// sorted sorts points, each once.
+func sorted(points []pointAt) []pointAt {
+	slices.SortFunc(points, comparePoints)
+	return slices.CompactFunc(points, func(a, b pointAt) bool { return comparePoints(a, b) == 0 })
+}
+
+// addOpening adds the change with which a stockout began, which is between two of
+// the points: mostly the last before the goods came.
+func (t *tx) addOpening(ctx context.Context, id restock.ProductID, at time.Time, points []pointAt) ([]pointAt, error) {
+	next, _ := slices.BinarySearchFunc(points, at, func(p pointAt, at time.Time) int {
+		if p.At.After(at) {
+			return 1
+		}
+		return -1
 	})
-	return err
+	if next == 0 {
+		return points, nil // it began before this time
+	}
+	until := int64(math.MaxInt64)
+	if next < len(points) {
+		until = points[next].id
+	}
+	opening, err := collect(ctx, t, `SELECT id, at, on_hand_after, kind, quantity FROM movements
+		WHERE product_id = ? AND id > ? AND id < ? AND at <= ? ORDER BY id DESC LIMIT 1`, []any{id, points[next-1].id, until, micros(at)}, scanPoint)
+	if err != nil || len(opening) == 0 {
+		return points, err
+	}
+	return slices.Insert(points, next, opening[0]), nil
+}
+
+// movementAt gives the number that the ledger had come to at a time, at most
+// last. It halves the ledger until it is found: the numbers grow with time.
+func (t *tx) movementAt(ctx context.Context, at time.Time, last int64) (int64, error) {
+	low, high := int64(0), last
+	for low < high {
+		middle := low + (high-low)/2
+		var id int64
+		var then time.Time
+		err := t.one(ctx, `SELECT id, at FROM movements WHERE id > ? ORDER BY id LIMIT 1`, []any{middle}, &id, instant{&then})
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || (err == nil && !then.Before(at)):
+			high = middle
+		case err != nil:
+			return 0, err
+		default:
+			low = id
+		}
+	}
+	return low + 1, nil
 }

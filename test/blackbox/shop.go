@@ -54,7 +54,9 @@ type Setup struct {
 	Flags    []string // of serve
 	Env      []string // of the first process
 	Bare     bool     // the process gets no environment at all
-	Promise  string   // what is broken if it does not start
+	// Prepare makes what is in the data folder before the first process starts.
+	Prepare func(data string)
+	Promise string // what is broken if it does not start
 }
 
 // OpenShop starts a shop; its last process ends with the test.
@@ -85,6 +87,9 @@ func OpenShop(t *testing.T, binary string, setup Setup) *Shop {
 		}
 		_ = log.Close()
 	})
+	if setup.Prepare != nil {
+		setup.Prepare(s.Data)
+	}
 	s.Start(setup.Env...)
 	return s
 }

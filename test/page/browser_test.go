@@ -58,7 +58,7 @@ var chromium = sync.OnceValues(func() (browser, error) {
 var errNoBrowser = errors.New("no Chromium")
 
 type browser struct {
-	ctx context.Context //nolint:containedctx // it is the life of the browser.
+	ctx context.Context // it is the life of the browser.
 	end func()
 }
 
@@ -78,7 +78,7 @@ func findChromium() (string, error) {
 
 // screenshots is where pictures for the documents go:
 //
-//	go test ./test/page -run TestPictures -screenshots ../../docs/images/dashboard
+//	go test ./test/page -run TestPictures -screenshots "$PWD/docs/images/dashboard"
 var screenshots = flag.String("screenshots", "", "write pictures of the pages into this folder")
 
 func TestMain(m *testing.M) {
@@ -99,7 +99,7 @@ var started bool
 // tab is a page of a shop in the browser, with cookies of its own.
 type tab struct {
 	t    *testing.T
-	ctx  context.Context //nolint:containedctx // it is the life of the tab.
+	ctx  context.Context // it is the life of the tab.
 	shop *blackbox.Shop
 
 	mu      sync.Mutex

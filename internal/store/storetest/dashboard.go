@@ -26,6 +26,7 @@ func dashboardChecks() []check {
 		{"AHistoryTellsEachChange", historyExact},
 		{"AHistoryBeginsWithWhatWasThere", historySince},
 		{"ALongHistoryIsSampledAndItsMarksAreNot", historySampled},
+		{"ASampledHistoryTurnsWhereTheStockTurned", historyTurns},
 		{"OrdersComeWithAttemptsAndReceipts", ordersInFull},
 		{"HeldReceiptsAreThoseOfWhichSomethingWaits", heldReceipts},
 		{"TheDepthOfAQueueIsWhatLiesThere", queueDepths},
@@ -373,6 +374,74 @@ func historySampled(t *testing.T, h harness) {
 	s.receive(o.Attempts[0], 7, "seven")
 	if got := s.history("A", time.Time{}).Arrivals; len(got) != 1 || got[0].Quantity != 7 {
 		t.Errorf("arrivals %+v, want the seven", got)
+	}
+}
+
+// historyTurns: between two sales that are told much can have happened that is
+// not a sale, and much time can have passed.
+func historyTurns(t *testing.T, h harness) {
+	const many = 401
+	s := h.shop(t, catalogue(ordered("A", 2*many, 0, 5), plain("B", many), plain("C", many), plain("D", many), plain("E", many)))
+	from, want := map[time.Time]int64{}, map[time.Time]int64{} // just before some moments, and just after
+	now := int64(2 * many)
+	turn := func(change int64) {
+		from[s.clock.now()] = now
+		now += change
+		want[s.clock.now()] = now
+		s.clock.advance(5 * time.Hour)
+	}
+	sell := func(quantity int64) {
+		s.mustBuy("A", quantity)
+		now -= quantity
+	}
+	for range many {
+		// Few numbers of the ledger are of A.
+		s.must(s.buy(line("A", 1), line("B", 1), line("C", 1), line("D", 1), line("E", 1)).Err)
+		s.clock.advance(time.Second)
+	}
+	now -= many
+	s.adjust("A", 70)
+	turn(70)
+	sell(1)
+	s.clock.advance(5 * time.Hour)
+	s.adjust("A", -now)
+	turn(-now) // and it is out of stock
+	s.receive(s.placed("A", 5), 5, "five")
+	turn(5)
+	for range 3 {
+		sell(1)
+		s.clock.advance(time.Second)
+	}
+	sell(2)
+	want[s.clock.now()] = 0 // out of stock again, by a sale
+	s.clock.advance(5 * time.Hour)
+	s.adjust("A", 3)
+	turn(3)
+	got := s.history("A", time.Time{})
+	if !got.Sampled {
+		t.Fatal("the history is not sampled")
+	}
+	for at, want := range want {
+		drawn := int64(-1)
+		for _, p := range got.Points {
+			if !p.At.After(at) {
+				drawn = p.OnHand
+			}
+		}
+		if drawn != want {
+			t.Errorf("at %v there were %d, and the history says %d", at, want, drawn)
+		}
+	}
+	for at, before := range from {
+		if !slices.ContainsFunc(got.Points, func(p restock.StockPoint) bool { return p.At.Equal(at) && p.OnHand == before }) {
+			t.Errorf("until %v there were %d, and the history does not say so", at, before)
+		}
+	}
+	if len(got.Stockouts) != 2 || len(got.Arrivals) != 1 || got.Arrivals[0].Quantity != 5 {
+		t.Errorf("stockouts %+v, arrivals %+v", got.Stockouts, got.Arrivals)
+	}
+	if !slices.IsSortedFunc(got.Points, func(a, b restock.StockPoint) int { return a.At.Compare(b.At) }) {
+		t.Error("the points are not in the order of time")
 	}
 }
 

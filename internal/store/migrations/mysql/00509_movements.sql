@@ -13,5 +13,6 @@ CREATE TABLE IF NOT EXISTS movements (
     note          TEXT NOT NULL DEFAULT (''),
     at            BIGINT NOT NULL,
     KEY movements_product (product_id, id),
+    KEY movements_kind (product_id, kind, id),
     FOREIGN KEY (product_id) REFERENCES products (id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

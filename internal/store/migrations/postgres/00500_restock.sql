@@ -157,6 +157,7 @@ CREATE TABLE movements (
     at            BIGINT NOT NULL
 );
 CREATE INDEX movements_product ON movements (product_id, id);
+CREATE INDEX movements_unsold ON movements (product_id, id) WHERE kind <> 'sale';
 
 CREATE TABLE stockouts (
     id               BYTEA  NOT NULL PRIMARY KEY,

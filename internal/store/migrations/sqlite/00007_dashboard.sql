@@ -42,3 +42,6 @@ SELECT word, id FROM ends WHERE whole = 1 OR unicode(word) >= 4352;
 CREATE INDEX orders_state ON replenishment_orders (state, id);
 CREATE INDEX receipts_part_held ON receipts (id) WHERE state = 'applied' AND held > 0;
 CREATE INDEX audit_subject ON audit (subject, id);
+
+-- What turned a stock other than by sales, of which there are many.
+CREATE INDEX movements_unsold ON movements (product_id, id) WHERE kind <> 'sale';

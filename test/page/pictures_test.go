@@ -1,0 +1,89 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"image/png"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// TestPictures takes the pictures of docs/dashboard.md, of a shop with a week
+// behind it: every page at a desk, and the two that are looked at most on a phone
+// and in the dark. Without -screenshots it only looks that they can be taken.
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	shop := openShowcase(t)
+	b := open(t, shop, "ko")
+	b.theme("light")
+	b.visit("/dashboard/login")
+	b.picture("login-1280-light")
+	b.signIn("김운영", operatorToken(t, shop))
+	for _, view := range []struct{ name, path string }{
+		{"overview", "/dashboard"},
+		{"product", "/dashboard/products/CP-502101"},
+		{"waiting", "/dashboard/waiting"},
+		{"queues", "/dashboard/queues"},
+		{"letter", b.link("/dashboard/queues", `.letters a[href^="/dashboard/dead-letters/"]`)},
+		{"mail", "/dashboard/mail"},
+		{"audit", "/dashboard/audit"},
+	} {
+		for _, look := range []struct {
+			theme string
+			width int64
+		}{{"light", 1280}, {"dark", 1280}, {"light", 390}, {"dark", 390}} {
+			if view.name != "overview" && view.name != "product" && (look.theme == "dark") == (look.width == 1280) {
+				continue // one of the desk in the light, and one of the phone in the dark
+			}
+			b.theme(look.theme)
+			b.size(look.width, 800)
+			b.visit(view.path)
+			b.picture(view.name + "-" + strconv.FormatInt(look.width, 10) + "-" + look.theme)
+		}
+	}
+	english := open(t, shop, "en")
+	english.theme("light")
+	english.signIn("Kim", operatorToken(t, shop))
+	english.visit("/dashboard")
+	english.picture("overview-1280-light-en")
+	b.wantQuiet()
+	english.wantQuiet()
+	if err := shop.Verify(); err != nil {
+		t.Error(err)
+	}
+}
+
+// link is where a link on a page leads.
+func (b *tab) link(path, selector string) string {
+	b.t.Helper()
+	b.visit(path)
+	return eval[string](b, `document.querySelector(`+strconv.Quote(selector)+`)?.getAttribute("href") ?? ""`)
+}
+
+// picture takes a picture of the whole page, and keeps it if it is wanted.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	const tallest = 2600
+	if status := eval[int](b, `performance.getEntriesByType("navigation")[0].responseStatus`); status != http.StatusOK {
+		b.t.Fatalf("the page of the picture %s is answered with %d", name, status)
+	}
+	width := eval[int64](b, `innerWidth`)
+	b.size(width, min(tallest, max(700, eval[int64](b, `document.documentElement.scrollHeight`)))) //nolint:mnd // as low as a screen
+	ctx, cancel := context.WithTimeout(b.ctx, waitMax)
+	defer cancel()
+	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng})
+	b.must(err)
+	got, err := png.DecodeConfig(bytes.NewReader(shot.Data))
+	if err != nil || int64(got.Width) != width {
+		b.t.Fatalf("the picture %s is %d wide, want %d: %v", name, got.Width, width, err)
+	}
+	if *screenshots != "" {
+		b.must(os.WriteFile(filepath.Join(*screenshots, name+".png"), shot.Data, 0o644))
+	}
+}
