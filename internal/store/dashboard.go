@@ -627,8 +627,8 @@ func (t *tx) addOpening(ctx context.Context, id restock.ProductID, at time.Time,
 		}
 		return -1
 	})
-	if next == 0 {
-		return points, nil // it began before this time
+	if next == 0 || points[next-1].At.Equal(at) {
+		return points, nil // it began before this time, or is there
 	}
 	until := int64(math.MaxInt64)
 	if next < len(points) {
