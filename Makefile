@@ -2,6 +2,7 @@
 # make mutants  the harnesses against planted faults     make soak  the long runs
 SHELL := /bin/bash
 GOLANGCI_VERSION := v2.15.0
+GOTESTSUM_VERSION := v1.13.0
 TOOLS := $(CURDIR)/.tools/bin
 GO_TEST := go test -race -shuffle=on
 # The race detector needs cgo; the program itself is built without.
@@ -18,7 +19,7 @@ test:
 
 # RESTOCK_TEST_FULL=1 gives the counts in full; scripts/check fails when a test
 # was skipped.
-check: lint
+check: lint $(TOOLS)/gotestsum
 	scripts/check
 
 lint: $(TOOLS)/golangci-lint
@@ -27,6 +28,9 @@ lint: $(TOOLS)/golangci-lint
 $(TOOLS)/golangci-lint:
 	@echo "building golangci-lint $(GOLANGCI_VERSION), once"
 	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(TOOLS)/gotestsum:
+	GOBIN=$(TOOLS) CGO_ENABLED=0 go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 
 fmt: $(TOOLS)/golangci-lint
 	$(TOOLS)/golangci-lint fmt ./...
