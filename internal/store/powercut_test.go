@@ -19,6 +19,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/store"
+	"github.com/restock/restock/test/blackbox"
 )
 
 // The files of the databases that lose power.
@@ -38,7 +39,14 @@ type outage struct {
 	fills bool // the disk is full now and then
 }
 
-func planned() outage {
+// planned has the race detector see a short outage, and the counts in full run
+// beside it without.
+func planned(t *testing.T) outage {
+	t.Helper()
+	if blackbox.RaceDetector && os.Getenv("RESTOCK_TEST_SEED") == "" {
+		blackbox.RunWithoutRaceDetector(t)
+		return outage{turns: 50, cuts: 40, checkpoint: 15, restart: 10}
+	}
 	if os.Getenv("RESTOCK_TEST_SOAK") == "1" {
 		return outage{turns: 150, cuts: 3000, checkpoint: 25, restart: 1}
 	}
@@ -70,9 +78,10 @@ func seedOf(t *testing.T) uint64 {
 func TestPowerCutLosesNothingAnswered(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
-	r := record(t, seed, planned(), faults{})
+	o := planned(t)
+	r := record(t, seed, o, faults{})
 	r.wantBusy(t)
-	for _, complaint := range r.cutPower(t, seed, planned()) {
+	for _, complaint := range r.cutPower(t, seed, o) {
 		t.Error(complaint)
 	}
 }
@@ -83,7 +92,7 @@ func TestPowerCutLosesNothingAnswered(t *testing.T) {
 func TestPowerCutOfADiskThatFillsUpLosesNothingAnswered(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
-	o := planned()
+	o := planned(t)
 	o.cuts, o.fills = o.cuts/5, true
 	r := record(t, seed, o, faults{})
 	if r.refused == 0 {
