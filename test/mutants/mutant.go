@@ -49,6 +49,24 @@ func load(root string, names []string) ([]mutant, error) {
 	return mutants, nil
 }
 
+// onePerHarness keeps the first mutant of each package of tests.
+func onePerHarness(mutants []mutant) []mutant {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool {
+		again := seen[m.pkg]
+		seen[m.pkg] = true
+		return again
+	})
+}
+
+// applies says whether the shipped source still has the lines that a patch changes.
+func (m mutant) applies(ctx context.Context, root string) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	return command(ctx, root, nil, "git", "apply", "--check", m.path)
+}
+
 // parse reads a patch; what is missing in it is found by check.
 func parse(name, path, text string) mutant {
 	m := mutant{name: name, path: path}

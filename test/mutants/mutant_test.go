@@ -53,6 +53,31 @@ func TestPatchThatCouldFoolTheTestIsRefused(t *testing.T) {
 	}
 }
 
+func TestEveryPatchAppliesToTheShippedSource(t *testing.T) {
+	t.Parallel()
+	root, err := treeRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mutants, err := load(root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if err := m.applies(t.Context(), root); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
+func TestOneMutantOfEachHarnessIsKept(t *testing.T) {
+	t.Parallel()
+	all := []mutant{{name: "a", pkg: "./x"}, {name: "b", pkg: "./y"}, {name: "c", pkg: "./x"}}
+	if diff := cmp.Diff(onePerHarness(all), all[:2], cmp.AllowUnexported(mutant{})); diff != "" {
+		t.Errorf("got −, want +:\n%s", diff)
+	}
+}
+
 func TestOnlyTheBrokenPromisesMayBeNamed(t *testing.T) {
 	t.Parallel()
 	m := parse("m", "m.patch", patch)

@@ -12,7 +12,7 @@
 // followed by a sentence that says why. Breaks can list more promises that
 // the same fault also breaks; the first is the one that has to be found.
 //
-//	go run ./test/mutants [-full=false] [-v] [-at-once=2] [names…]
+//	go run ./test/mutants [-full=false] [-v] [-at-once=2] [-one-per-harness] [names…]
 //
 // A mutant fails, and the command with it, when its patch touches a test, does
 // not apply or compile, when the test passes, when it fails without naming a
@@ -41,9 +41,10 @@ func main() {
 	full := flag.Bool("full", true, "run the tests with their full counts (RESTOCK_TEST_FULL=1)")
 	verbose := flag.Bool("v", false, "print what a test complained of, also when it found its mutant")
 	atOnce := flag.Int("at-once", 1, "how many mutants are hunted at the same time; more make their tests slow")
+	each := flag.Bool("one-per-harness", false, "hunt the first mutant of each package of tests only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, options{full: *full, verbose: *verbose, atOnce: max(*atOnce, 1), names: flag.Args()})
+	err := run(ctx, os.Stdout, options{full: *full, verbose: *verbose, atOnce: max(*atOnce, 1), each: *each, names: flag.Args()})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -53,6 +54,7 @@ func main() {
 
 type options struct {
 	full, verbose bool
+	each          bool // harness once
 	atOnce        int
 	names         []string
 }
@@ -74,6 +76,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	mutants, err := load(root, o.names)
 	if err != nil {
 		return err
+	}
+	if o.each {
+		mutants = onePerHarness(mutants)
 	}
 	results := make([]result, len(mutants))
 	var hunting errgroup.Group
