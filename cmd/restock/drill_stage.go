@@ -27,8 +27,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The pace of a drill: days pass in seconds.
+// The clock of a drill: days pass in seconds. A busy machine can be too late for
+// it, so a row can be played at a slower pace, which is a factor of what has to
+// end in time.
 const (
+	drillPace           = 1
+	drillSlowPace       = 4
 	drillLeadTime       = 300 * time.Millisecond
 	drillSweepInterval  = 200 * time.Millisecond
 	drillFactoryTimeout = time.Second
@@ -56,6 +60,7 @@ products:
 // drillStage is one restock and one factory, in a folder of their own.
 type drillStage struct {
 	row       drillRow
+	pace      time.Duration // a factor
 	dir       string
 	log       *os.File
 	app       *app
@@ -76,12 +81,12 @@ type drillStage struct {
 }
 
 // newDrillStage opens both and lets them run.
-func newDrillStage(ctx context.Context, row drillRow) (*drillStage, error) {
+func newDrillStage(ctx context.Context, row drillRow, pace time.Duration) (*drillStage, error) {
 	dir, err := os.MkdirTemp("", "restock-drill-"+row.name+"-")
 	if err != nil {
 		return nil, err
 	}
-	s := &drillStage{row: row, dir: dir, gate: make(chan struct{}), posts: map[string]int{}}
+	s := &drillStage{row: row, pace: pace, dir: dir, gate: make(chan struct{}), posts: map[string]int{}}
 	if s.log, err = os.Create(filepath.Join(dir, "restock.log")); err != nil {
 		return nil, err
 	}
@@ -104,7 +109,7 @@ func (s *drillStage) build(ctx context.Context, log *slog.Logger) error {
 			Late: time.Nanosecond, // the gate makes it late
 			Slow: drillFactoryTimeout / 4, Drip: drillFactoryTimeout / 8, Gap: drillLook, RetryAfter: time.Second,
 		},
-		CallbackTimeout: drillRowTimeout, Transport: s.transport(),
+		CallbackTimeout: s.pace * drillRowTimeout, Transport: s.transport(),
 	})
 	s.factory = web.NewServer(web.Config{Name: "factory", Handler: s.counted(s.simulator), Logger: log})
 	if err := s.factory.Listen(ctx, "127.0.0.1:0"); err != nil {
@@ -125,10 +130,10 @@ func (s *drillStage) build(ctx context.Context, log *slog.Logger) error {
 
 func (s *drillStage) settings(catalog string) settings {
 	cfg := demoSettings(s.dir, catalog)
-	cfg.CallbackWindow, cfg.SweepInterval, cfg.FactoryTimeout = windowLong, drillSweepInterval, drillFactoryTimeout
+	cfg.CallbackWindow, cfg.SweepInterval, cfg.FactoryTimeout = windowLong, drillSweepInterval, s.pace*drillFactoryTimeout
 	cfg.AlertGap = time.Millisecond // each problem is told at once, not in one mail with later ones
 	if s.row.window > 0 {
-		cfg.CallbackWindow = s.row.window
+		cfg.CallbackWindow = s.pace * s.row.window
 	}
 	return cfg
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ func TestTheFactoryDrillPasses(t *testing.T) {
 	var drilled []string
 	for _, r := range results {
 		drilled = append(drilled, r.Row)
+		if r.Slow {
+			t.Logf("row %s was played once more, at a slower pace", r.Row)
+		}
 		for _, problem := range r.Problems {
 			t.Errorf("%s\nin row %s: %s; told %q; see %s", problem, r.Row, r.Happened, r.Told, r.Folder)
 		}
@@ -46,6 +50,22 @@ func TestTheFactoryDrillPasses(t *testing.T) {
 	}
 	if diff := cmp.Diff(drilled, rows); diff != "" {
 		t.Errorf("rows (-got +want):\n%s", diff)
+	}
+}
+
+func TestAFewRowsThatFailArePlayedOnceMoreAndManyAreNot(t *testing.T) {
+	t.Parallel()
+	row := drillRows()[0]
+	rows := slices.Repeat([]drillRow{row}, drillAgainMax+1)
+	few, many := make([]drillResult, 1), make([]drillResult, drillAgainMax+1)
+	c := &console{ctx: t.Context(), errOut: io.Discard}
+	again(c, rows, few)
+	again(c, rows, many)
+	if r := few[0]; !r.Slow || !r.Pass {
+		t.Errorf("one row that failed was not played once more: %+v", r)
+	}
+	if slices.ContainsFunc(many, func(r drillResult) bool { return r.Slow }) {
+		t.Error("too many rows for an accident were played once more")
 	}
 }
 
