@@ -127,6 +127,8 @@ func (o *Office) deliver(ctx context.Context, r restock.DigestRequest, send func
 	}
 	if !digest.Empty() {
 		to, err := send(digest)
+		// What became of it is recorded also when the service ends meanwhile.
+		ctx = context.WithoutCancel(ctx)
 		if err != nil {
 			if failErr := o.store.FailDigest(ctx, digest.ID, r.Channel); failErr != nil {
 				o.log.WarnContext(ctx, "a failed message blocks the next try for a while", keyChannel, r.Channel, keyError, failErr)
