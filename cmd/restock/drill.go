@@ -150,7 +150,7 @@ func again(c *console, rows []drillRow, results []drillResult) {
 }
 
 // runDrillRow plays one row on a stage of its own.
-func runDrillRow(ctx context.Context, row drillRow, pace time.Duration) drillResult {
+func runDrillRow(ctx context.Context, row drillRow, pace int) drillResult {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, drillRowTimeout)
 	defer cancel()

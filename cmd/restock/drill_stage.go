@@ -60,7 +60,7 @@ products:
 // drillStage is one restock and one factory, in a folder of their own.
 type drillStage struct {
 	row       drillRow
-	pace      time.Duration // a factor
+	pace      int // a factor
 	dir       string
 	log       *os.File
 	app       *app
@@ -81,7 +81,7 @@ type drillStage struct {
 }
 
 // newDrillStage opens both and lets them run.
-func newDrillStage(ctx context.Context, row drillRow, pace time.Duration) (*drillStage, error) {
+func newDrillStage(ctx context.Context, row drillRow, pace int) (*drillStage, error) {
 	dir, err := os.MkdirTemp("", "restock-drill-"+row.name+"-")
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (s *drillStage) build(ctx context.Context, log *slog.Logger) error {
 			Late: time.Nanosecond, // the gate makes it late
 			Slow: drillFactoryTimeout / 4, Drip: drillFactoryTimeout / 8, Gap: drillLook, RetryAfter: time.Second,
 		},
-		CallbackTimeout: s.pace * drillRowTimeout, Transport: s.transport(),
+		CallbackTimeout: time.Duration(s.pace) * drillRowTimeout, Transport: s.transport(),
 	})
 	s.factory = web.NewServer(web.Config{Name: "factory", Handler: s.counted(s.simulator), Logger: log})
 	if err := s.factory.Listen(ctx, "127.0.0.1:0"); err != nil {
@@ -130,10 +130,10 @@ func (s *drillStage) build(ctx context.Context, log *slog.Logger) error {
 
 func (s *drillStage) settings(catalog string) settings {
 	cfg := demoSettings(s.dir, catalog)
-	cfg.CallbackWindow, cfg.SweepInterval, cfg.FactoryTimeout = windowLong, drillSweepInterval, s.pace*drillFactoryTimeout
+	cfg.CallbackWindow, cfg.SweepInterval, cfg.FactoryTimeout = windowLong, drillSweepInterval, time.Duration(s.pace)*drillFactoryTimeout
 	cfg.AlertGap = time.Millisecond // each problem is told at once, not in one mail with later ones
 	if s.row.window > 0 {
-		cfg.CallbackWindow = s.pace * s.row.window
+		cfg.CallbackWindow = time.Duration(s.pace) * s.row.window
 	}
 	return cfg
 }

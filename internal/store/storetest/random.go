@@ -38,7 +38,7 @@ func shortenRandom() {
 	const name = "rapid.checks"
 	checks, asked := "8", false
 	if full() {
-		checks = "30"
+		checks = "15"
 	}
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
 	if !asked {
