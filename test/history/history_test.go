@@ -16,10 +16,11 @@
 //
 // # Length
 //
-// `go test ./test/history` makes 20 histories of 1,000 acts on SQLite and 4 on
-// each server, and with RESTOCK_TEST_FULL=1 it makes ten times as many. A history that porcupine cannot decide in
-// time fails as one that it rejects. RESTOCK_TEST_SEED repeats the random
-// choices of an earlier run; how the clients interleave is never the same.
+// `go test ./test/history` makes 20 histories of 1,000 acts on SQLite and 8
+// shorter ones on each server, and RESTOCK_TEST_FULL=1 makes 200 and 24, without
+// the race detector. A history that porcupine cannot decide in time fails as one
+// that it rejects. RESTOCK_TEST_SEED repeats the random choices of an earlier
+// run; how the clients interleave is never the same.
 package history_test
 
 import (
@@ -29,6 +30,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/restock/restock/test/blackbox"
 	"github.com/restock/restock/test/servers"
 )
 
@@ -39,6 +41,21 @@ const (
 )
 
 func full() bool { return os.Getenv("RESTOCK_TEST_FULL") == "1" }
+
+// counted is how many histories are made: all of them without the race detector,
+// in a run of their own, and few with it.
+func counted(t *testing.T, few, all int) int {
+	t.Helper()
+	switch {
+	case !full():
+		return few
+	case blackbox.RaceDetector:
+		blackbox.RunWithoutRaceDetector(t)
+		return few
+	default:
+		return all
+	}
+}
 
 func seed(t *testing.T) uint64 {
 	t.Helper()
@@ -55,11 +72,7 @@ func seed(t *testing.T) uint64 {
 
 func TestManyAtOnceAreServedAsIfOneAfterAnother(t *testing.T) {
 	t.Parallel()
-	histories := 20
-	if full() {
-		histories = 200
-	}
-	judgeHistories(t, onSQLite(t), histories, clientsCount, actsPerRun)
+	judgeHistories(t, onSQLite(t), counted(t, 20, 200), clientsCount, actsPerRun)
 }
 
 // What two processes answer overlaps more, so that the same number of acts has
@@ -70,10 +83,7 @@ const clientsOfTwo, actsOfTwo = clientsCount / 2, actsPerRun / 2
 // two processes that share nothing but the database.
 func TestManyAtOnceInTwoProcessesAreServedAsIfOneAfterAnother(t *testing.T) {
 	t.Parallel()
-	histories := 8
-	if full() {
-		histories = 24
-	}
+	histories := counted(t, 8, 24)
 	for name, address := range map[string]func(testing.TB) string{"MariaDB": servers.MariaDB, "PostgreSQL": servers.PostgreSQL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
