@@ -37,6 +37,7 @@ const (
 	CodeUnavailable    Code = "unavailable"
 	CodeKeyReused      Code = "key_reused"   // an Idempotency-Key came with another body
 	CodeRateLimited    Code = "rate_limited" // too many requests of one caller
+	CodeEventsGone     Code = "events_gone"  // the events after a cursor are not kept any more
 )
 
 // Error is the one error that crosses from one room to another with a meaning.

@@ -31,6 +31,7 @@ type (
 	AdjustmentID    = ID[Adjustment]
 	AuditID         = ID[AuditEntry]
 	IncidentID      = ID[Incident]
+	WebhookID       = ID[Webhook]
 )
 
 // ParseID reads the 36-character form. The error is of kind Invalid.

@@ -163,6 +163,12 @@ func (t *tx) turnAd(ctx context.Context, a adRow, turn restock.AdTurn, mailing t
 			return restock.AdSending{}, err
 		}
 	}
+	if turn.New || turn.State != a.Hold.State {
+		asked := restock.AdHold{State: turn.State}
+		if err := t.answerBySwitch(ctx, a, hold, asked.Asks()); err != nil {
+			return restock.AdSending{}, err
+		}
+	}
 	if turn.Escalate {
 		if err := t.must(ctx, `UPDATE ad_holds SET escalated_at = ? WHERE id = ?`, micros(t.now), hold); err != nil {
 			return restock.AdSending{}, err

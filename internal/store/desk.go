@@ -304,6 +304,9 @@ func (j *judge) subject(ctx context.Context, data restock.EventData, sku string)
 // verdict says whether a letter still matters. What its handler would give up at
 // once is unknown.
 func (j *judge) verdict(ctx context.Context, l restock.DeadLetter, data restock.EventData, unreadable error) (restock.NeedVerdict, error) {
+	if strings.HasPrefix(l.Queue, restock.WebhookQueuePrefix) {
+		return needed(true, "the receiver of this webhook did not get it"), nil
+	}
 	typ := restock.EventType(l.Type)
 	queue, known := typ.Queue()
 	switch {

@@ -52,6 +52,7 @@ type Store struct {
 	sync   func(path string) error
 	zone   *time.Location
 	orders chan struct{} // signalled when an order may be ready to be placed
+	events chan struct{} // signalled when an event was logged
 }
 
 // database is an SQLite file or a database server.
@@ -85,7 +86,7 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, outbox: cfg.Outbox, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, outbox: cfg.Outbox, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1), events: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -161,10 +162,17 @@ func (s *Store) wake(t *tx) {
 		s.queue.Wake(t.published...)
 	}
 	if t.ordersReady {
-		select {
-		case s.orders <- struct{}{}:
-		default: // already signalled
-		}
+		signal(s.orders)
+	}
+	if t.logged {
+		signal(s.events)
+	}
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // already signalled
 	}
 }
 

@@ -32,6 +32,7 @@ type tx struct {
 	letters     []letter // messages to insert when the act is done
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit
+	logged      bool     // whether to wake who waits for events after the commit
 }
 
 // statements runs SQL; on the writer it keeps what it has prepared.
@@ -111,8 +112,10 @@ func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.Ev
 
 // flush inserts what the act published. It is the last that an act does, and
 // goes queue by queue: each queue has a row that counts its messages, which all
-// who publish lock, so all of them lock these rows last and in one order.
+// who publish lock, so all of them lock these rows last and in one order. The
+// log of events comes after them.
 func (t *tx) flush(ctx context.Context) error {
+	events := slices.Clone(t.letters)
 	slices.SortStableFunc(t.letters, func(a, b letter) int { return strings.Compare(a.queue, b.queue) })
 	for _, l := range t.letters {
 		if err := t.queue.Publish(ctx, t, l.queue, l.message); err != nil {
@@ -121,7 +124,7 @@ func (t *tx) flush(ctx context.Context) error {
 		t.published = append(t.published, l.queue)
 	}
 	t.letters = nil
-	return nil
+	return t.logEvents(ctx, events)
 }
 
 // collect reads all rows of a query.

@@ -78,6 +78,8 @@ func refine(status int, code restock.Code) int {
 		return http.StatusUnprocessableEntity
 	case restock.CodeRateLimited:
 		return http.StatusTooManyRequests
+	case restock.CodeEventsGone:
+		return http.StatusGone
 	default:
 		return status
 	}

@@ -1,0 +1,3 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+INSERT IGNORE INTO event_log (id, last_seq, purged_through) VALUES (1, 0, 0);
