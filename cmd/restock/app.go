@@ -21,6 +21,7 @@ import (
 	"github.com/restock/restock/internal/ads"
 	"github.com/restock/restock/internal/dashboard"
 	"github.com/restock/restock/internal/factory"
+	"github.com/restock/restock/internal/hooks"
 	"github.com/restock/restock/internal/mail"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/replenish"
@@ -50,6 +51,7 @@ type app struct {
 	replenisher *replenish.Replenisher
 	ads         *ads.Desk
 	office      *ops.Office
+	hooks       *hooks.Hooks
 	dashboard   *dashboard.Dashboard
 }
 
@@ -252,9 +254,12 @@ func (a *app) furnish(ctx context.Context) error {
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Webhook: hook, QueueAgeLimit: a.cfg.QueueAgeLimit, RelayAgeLimit: a.cfg.RelayAgeLimit, EngineAwayLimit: a.cfg.EngineAway,
-		Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
+		WebhookAgeLimit: a.cfg.WebhookAgeLimit, Retention: a.cfg.Retention, KeyRetention: a.cfg.KeyRetention,
 		CallbacksRefused: a.replenisher.CallbacksRefused, Engines: a.engine.reached(),
 	})
+	if a.hooks, err = a.openHooks(strings.TrimSpace(token)); err != nil {
+		return err
+	}
 	a.dashboard, err = a.openDashboard(strings.TrimSpace(token), proxies, zone)
 	return err
 }

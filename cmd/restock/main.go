@@ -48,6 +48,7 @@ type commands struct {
 	Audit     auditCommand     `cmd:"" help:"What people decided, and why."`
 	Stockouts stockoutsCommand `cmd:"" help:"When there was nothing to sell, and who was turned away."`
 	Ads       adsCommand       `cmd:"" help:"What ad managers were asked, and whether they answered."`
+	Webhooks  webhooksCommand  `cmd:"" help:"Other programs that are told of events: subscribe, deliveries, send again."`
 	Dead      deadCommand      `cmd:"" help:"The dead-letter desk: messages that could not be handled."`
 	Queue     queueCommand     `cmd:"" help:"The queue engine: what lies there, and making what it needs."`
 	Verify    verifyCommand    `cmd:"" help:"Hold the promises against the raw rows of the database."`

@@ -58,10 +58,16 @@ func roles() []role {
 		{
 			name:      "ops",
 			operators: true,
-			admin:     func(a *app, mux *http.ServeMux) { a.office.Register(mux) },
+			admin:     func(a *app, mux *http.ServeMux) { a.office.Register(mux); a.hooks.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
 				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()),
 					a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge)
+			},
+		},
+		{
+			name: "hooks",
+			run: func(a *app) []func(context.Context) error {
+				return runs(a.hooks.RunFanOut, a.hooks.RunDeliveries, a.hooks.RunPurge)
 			},
 		},
 		{

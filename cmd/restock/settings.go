@@ -41,7 +41,7 @@ type settings struct {
 
 	PublicURL string `env:"RESTOCK_PUBLIC_URL" placeholder:"URL" help:"Where factories and ad managers reach us from outside; the listen address when left out."`
 
-	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, dashboard, relay, or all."`
+	Roles   []string `env:"RESTOCK_ROLES" default:"all" help:"What this process does: sales, replenish, arrivals, ads, ops, hooks, dashboard, relay, or all."`
 	Catalog string   `env:"RESTOCK_CATALOG" type:"path" placeholder:"FILE" help:"Create what this catalogue names and is missing; see restock catalog example."`
 
 	OperatorTokenFile string `env:"RESTOCK_OPERATOR_TOKEN_FILE" type:"path" placeholder:"FILE" help:"The operator's token; made in the data folder when left out."`
@@ -63,6 +63,12 @@ type settings struct {
 	AdSpacing      time.Duration `env:"RESTOCK_AD_SPACING" default:"10m" help:"The least time between two mails that ask to stop the same advertisement."`
 	Retention      time.Duration `env:"RESTOCK_RETENTION" default:"168h" help:"How long handled messages are kept."`
 	KeyRetention   time.Duration `env:"RESTOCK_KEY_RETENTION" default:"48h" help:"How long an Idempotency-Key is remembered; at least 24h."`
+
+	WebhookAllow    []string        `env:"RESTOCK_WEBHOOK_ALLOW" placeholder:"CIDR" help:"Networks inside that webhooks may be sent to; only the public internet when left out."`
+	WebhookTimeout  time.Duration   `env:"RESTOCK_WEBHOOK_TIMEOUT" default:"10s" help:"How long a receiver of webhooks may take to answer."`
+	WebhookRetries  []time.Duration `env:"RESTOCK_WEBHOOK_RETRIES" default:"5s,5m,30m,2h,5h,10h,14h,20h,24h" help:"The delays before a webhook that failed is sent again; then it is a dead letter."`
+	WebhookAgeLimit time.Duration   `env:"RESTOCK_WEBHOOK_AGE_LIMIT" default:"1h" help:"How long a receiver of webhooks may fail before operations are told."`
+	EventRetention  time.Duration   `env:"RESTOCK_EVENT_RETENTION" default:"720h" help:"How long events are kept for those who ask for them with /v1/events."`
 
 	CheckoutRate   float64  `env:"RESTOCK_CHECKOUT_RATE" placeholder:"N" help:"Checkouts a second that one client address may send; any number when left out."`
 	TrustedProxies []string `env:"RESTOCK_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For tells the client's address."`
@@ -161,6 +167,9 @@ func (s *settings) check() error {
 	if _, err := parseNets("--trusted-proxies", s.TrustedProxies); err != nil {
 		mistakes = append(mistakes, err)
 	}
+	if _, err := parseNets("--webhook-allow", s.WebhookAllow); err != nil {
+		mistakes = append(mistakes, err)
+	}
 	mistakes = append(mistakes, s.checkValues()...)
 	mistakes = append(mistakes, s.checkAddresses()...)
 	mistakes = append(mistakes, s.checkWebhook())
@@ -203,10 +212,16 @@ func (s *settings) checkValues() []error {
 		{"--ad-escalation", s.AdEscalation},
 		{"--ad-spacing", s.AdSpacing},
 		{"--retention", s.Retention},
+		{"--webhook-timeout", s.WebhookTimeout},
+		{"--webhook-age-limit", s.WebhookAgeLimit},
+		{"--event-retention", s.EventRetention},
 	} {
 		if f.d <= 0 {
 			mistakes = append(mistakes, fmt.Errorf("%s: must be above 0", f.flag))
 		}
+	}
+	if slices.ContainsFunc(s.WebhookRetries, func(d time.Duration) bool { return d <= 0 }) {
+		mistakes = append(mistakes, errors.New("--webhook-retries: each must be above 0"))
 	}
 	if s.AdEscalation <= s.AdReminder && s.AdEscalation > 0 {
 		mistakes = append(mistakes, errors.New("--ad-escalation: must be above --ad-reminder"))

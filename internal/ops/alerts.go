@@ -297,6 +297,13 @@ func steps(p restock.Problem) []step {
 			{"give up", fmt.Sprintf(order, "write-off") + why},
 		}
 	case restock.ProblemQueueOld, restock.ProblemRelayStuck:
+		if id, ok := strings.CutPrefix(p.Subject, restock.WebhookQueuePrefix); ok {
+			return []step{
+				{"look", "restock webhooks deliveries " + id},
+				{"pause", "restock webhooks pause " + id},
+				{"remove", "restock webhooks remove " + id},
+			}
+		}
 		return []step{{"look", "restock status"}}
 	case restock.ProblemEngineAway:
 		return []step{{"look", "restock queue status"}}

@@ -73,6 +73,7 @@ const (
 	DefaultQueueAge      = 15 * time.Minute
 	DefaultRelayAge      = 5 * time.Minute
 	DefaultEngineAway    = time.Minute
+	DefaultWebhookAge    = time.Hour
 	DefaultRetention     = 7 * 24 * time.Hour
 	DefaultKeyRetention  = 48 * time.Hour
 	DefaultRedriveRate   = 50
@@ -117,6 +118,8 @@ type Config struct {
 	// long the oldest message of a queue may wait, and RelayAgeLimit the same on
 	// the way to the engine; EngineAwayLimit is how long the engine may not answer.
 	WatchInterval, QueueAgeLimit, RelayAgeLimit, EngineAwayLimit time.Duration
+	// WebhookAgeLimit is how long a subscription may take nothing of what is sent.
+	WebhookAgeLimit time.Duration
 	// Retention is how long handled messages are kept, and KeyRetention how long
 	// an Idempotency-Key is remembered.
 	Retention, KeyRetention time.Duration
@@ -147,6 +150,7 @@ func New(store Store, queues Queues, sender mail.Sender, cfg Config) *Office {
 	cfg.QueueAgeLimit = cmp.Or(cfg.QueueAgeLimit, DefaultQueueAge)
 	cfg.RelayAgeLimit = cmp.Or(cfg.RelayAgeLimit, DefaultRelayAge)
 	cfg.EngineAwayLimit = cmp.Or(cfg.EngineAwayLimit, DefaultEngineAway)
+	cfg.WebhookAgeLimit = cmp.Or(cfg.WebhookAgeLimit, DefaultWebhookAge)
 	cfg.WatchInterval = cmp.Or(cfg.WatchInterval, watchInterval(cfg))
 	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
 	cfg.KeyRetention = cmp.Or(cfg.KeyRetention, DefaultKeyRetention)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/webhook"
 )
 
 const (
@@ -35,6 +36,8 @@ type Incidents interface {
 	// Observe opens an incident for each condition that is present, and closes
 	// those that were clear for hold.
 	Observe(ctx context.Context, look restock.Look, hold time.Duration) error
+	// FailingWebhooks are the subscriptions that took nothing since they first failed.
+	FailingWebhooks(ctx context.Context) ([]restock.Webhook, error)
 }
 
 // watch is what one process remembers between two looks.
@@ -79,7 +82,12 @@ func (o *Office) Look(ctx context.Context) error {
 	}
 	look := restock.Look{Complete: true}
 	for _, s := range stats {
-		look.Conditions = append(look.Conditions, o.embedded(s))
+		if !strings.HasPrefix(s.Queue, restock.WebhookQueuePrefix) { // there one message may wait long, while others are taken
+			look.Conditions = append(look.Conditions, o.embedded(s))
+		}
+	}
+	if look.Conditions, err = o.failingWebhooks(ctx, look.Conditions); err != nil {
+		return err
 	}
 	away, busy := map[string]time.Time{}, map[string]time.Time{}
 	for _, name := range append([]string{engines.Engine}, engines.Before...) {
@@ -102,6 +110,25 @@ func (o *Office) embedded(s queue.Stats) restock.Condition {
 		Kind: kind, Subject: s.Queue, Since: s.OldestWaitingAt,
 		Detail: fmt.Sprintf("%d wait and %d are in flight; the oldest may wait for %s", s.Waiting, s.InFlight, limit),
 	}, limit)
+}
+
+// failingWebhooks judges the subscriptions that take nothing. Of one that is
+// paused nothing is expected.
+func (o *Office) failingWebhooks(ctx context.Context, conditions []restock.Condition) ([]restock.Condition, error) {
+	failing, err := o.store.FailingWebhooks(ctx)
+	if err != nil {
+		return conditions, err
+	}
+	for _, w := range failing {
+		if w.Paused {
+			continue
+		}
+		conditions = append(conditions, o.aged(restock.Condition{
+			Kind: restock.IncidentQueueOld, Subject: restock.WebhookQueue(w.ID), Since: w.FailingSince,
+			Detail: oneLine(fmt.Sprintf("%s took nothing since then; the last error: %s", webhook.Host(w.URL), w.LastError)),
+		}, o.cfg.WebhookAgeLimit))
+	}
+	return conditions, nil
 }
 
 // aged is present when its time is longer ago than the limit.

@@ -44,6 +44,9 @@ type Config struct {
 	ReceivesMax int
 	// BackoffBase and BackoffMax bound the delay between two tries; 1 s and 5 min.
 	BackoffBase, BackoffMax time.Duration
+	// Schedule gives the delays between the tries instead, each less up to a tenth
+	// of it at random; a message is dead after one try more than it has.
+	Schedule []time.Duration
 	// ShutdownTimeout is how long running handlers may go on after the end of
 	// Run's context; 10 s.
 	ShutdownTimeout time.Duration
@@ -56,6 +59,9 @@ func (c Config) withDefaults() Config {
 	c.Visibility = positive(c.Visibility, visibilityDefault)
 	c.HandlerTimeout = positive(c.HandlerTimeout, handlerTimeoutDefault)
 	c.ReceivesMax = positive(c.ReceivesMax, receivesMaxDefault)
+	if len(c.Schedule) > 0 {
+		c.ReceivesMax = len(c.Schedule) + 1
+	}
 	c.BackoffBase = positive(c.BackoffBase, backoffBaseDefault)
 	c.BackoffMax = positive(c.BackoffMax, backoffMaxDefault)
 	c.ShutdownTimeout = positive(c.ShutdownTimeout, shutdownTimeoutDefault)
@@ -98,7 +104,7 @@ func New(d driver.Driver, queue string, handlers map[string]Handler, cfg Config)
 		handlers: handlers,
 		cfg:      cfg,
 		log:      cfg.Logger.With(keyQueue, queue),
-		retry:    backoff{base: cfg.BackoffBase, limit: cfg.BackoffMax, random: cfg.Random},
+		retry:    backoff{base: cfg.BackoffBase, limit: cfg.BackoffMax, schedule: cfg.Schedule, random: cfg.Random},
 		away:     backoff{base: driverBackoffBase, limit: driverBackoffMax, random: cfg.Random},
 	}
 }

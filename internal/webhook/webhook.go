@@ -22,6 +22,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
@@ -82,6 +83,14 @@ func ParseSecret(text string) (Secret, error) {
 	return Secret{key}, nil
 }
 
+// NewSecret makes a secret as ParseSecret reads it.
+func NewSecret() string {
+	const secretBytes = 32
+	key := make([]byte, secretBytes)
+	_, _ = rand.Read(key) // never fails, by its documentation
+	return secretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
 // String keeps the secret out of logs.
 func (Secret) String() string { return "***" }
 
@@ -97,7 +106,9 @@ func (s Secret) sign(m Message, timestamp string) string {
 
 // Config adjusts a Sender. The zero Config works.
 type Config struct {
-	Secret       Secret
+	Secret Secret
+	// SecretBefore signs, too, while receivers learn of a new secret.
+	SecretBefore Secret
 	DialTimeout  time.Duration // to resolve and connect
 	TotalTimeout time.Duration // from the first step to the status of the answer
 	// Allow refuses addresses with an error. It is asked after the name was
@@ -184,19 +195,25 @@ func newTransport(cfg Config) *http.Transport {
 // Send posts a message, and gives nil when the receiver took it. It returns
 // within the total timeout.
 func (s *Sender) Send(ctx context.Context, m Message) error {
+	_, err := s.Post(ctx, m)
+	return err
+}
+
+// Post is Send that also gives the status of the answer, 0 when there was none.
+func (s *Sender) Post(ctx context.Context, m Message) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.TotalTimeout, fmt.Errorf("no answer within %v", s.cfg.TotalTimeout))
 	defer cancel()
 	request, err := s.request(ctx, m)
 	if err != nil {
-		return fmt.Errorf("webhook at %s: %w", s.target.Host, err)
+		return 0, fmt.Errorf("webhook at %s: %w", s.target.Host, err)
 	}
 	// Not http.Client, which follows redirects and puts the URL into its errors.
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
-		return fmt.Errorf("webhook at %s: %w", s.target.Host, causeOf(ctx, err))
+		return 0, fmt.Errorf("webhook at %s: %w", s.target.Host, causeOf(ctx, err))
 	}
 	defer func() { _ = response.Body.Close() }() // nothing more is expected of it
-	return s.judge(response)
+	return response.StatusCode, s.judge(response)
 }
 
 func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
@@ -209,8 +226,14 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	request.Header.Set("User-Agent", "restock")
 	request.Header.Set(HeaderID, m.ID)
 	request.Header.Set(HeaderTimestamp, timestamp)
-	if len(s.cfg.Secret.key) > 0 {
-		request.Header.Set(HeaderSignature, s.cfg.Secret.sign(m, timestamp))
+	var signatures []string
+	for _, secret := range []Secret{s.cfg.Secret, s.cfg.SecretBefore} {
+		if len(secret.key) > 0 {
+			signatures = append(signatures, secret.sign(m, timestamp))
+		}
+	}
+	if len(signatures) > 0 { // one that verifies is enough
+		request.Header.Set(HeaderSignature, strings.Join(signatures, " "))
 	}
 	return request, nil
 }
