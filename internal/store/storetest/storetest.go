@@ -85,6 +85,7 @@ func Run(t *testing.T, dbs Databases) {
 		{"Catalog", catalogChecks()},
 		{"List", listChecks()},
 		{"Dashboard", dashboardChecks()},
+		{"Webhook", webhookChecks()},
 		{"Verify", verifyChecks()},
 		{"Act", actChecks()},
 		{"Random", randomChecks()},
