@@ -163,7 +163,8 @@ func (s *salesShowCommand) Run(c *console) error {
 }
 
 type stockoutsCommand struct {
-	List stockoutsListCommand `cmd:"" default:"withargs" help:"List stockouts, newest first."`
+	List   stockoutsListCommand   `cmd:"" default:"withargs" help:"List stockouts, newest first."`
+	Report stockoutsReportCommand `cmd:"" help:"What stockouts cost, by product: buyers refused, money lost, advertising in vain."`
 }
 
 type stockoutsListCommand struct {

@@ -36,6 +36,7 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("GET /v1/receipts", list(a, a.store.Receipts))
 	mux.HandleFunc("GET /v1/receipts/{id}", show(a, "id", byID(a.receipt)))
 	mux.HandleFunc("GET /v1/stockouts", list(a, a.store.Stockouts))
+	mux.HandleFunc("GET /v1/stockouts/report", a.reportStockouts)
 	mux.HandleFunc("GET /v1/refusals", list(a, a.store.Refusals))
 	mux.HandleFunc("GET /v1/reservations", list(a, a.store.Reservations))
 	mux.HandleFunc("GET /v1/adjustments", list(a, a.store.Adjustments))

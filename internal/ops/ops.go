@@ -41,6 +41,7 @@ type Store interface {
 	Receipt(ctx context.Context, id restock.ReceiptID) (restock.Receipt, []byte, error)
 	Receipts(ctx context.Context, q restock.ListQuery) ([]restock.Receipt, string, error)
 	Stockouts(ctx context.Context, q restock.ListQuery) ([]restock.Stockout, string, error)
+	ReportStockouts(ctx context.Context, q restock.ReportQuery) ([]restock.StockoutReport, string, error)
 	Movements(ctx context.Context, q restock.ListQuery) ([]restock.Movement, string, error)
 	Decisions(ctx context.Context, q restock.ListQuery) ([]restock.Decision, string, error)
 	Sale(ctx context.Context, id restock.SaleID) (restock.Sale, error)

@@ -326,8 +326,27 @@ func (t *tx) insertSales(ctx context.Context, outcomes []restock.Outcome) error 
 }
 
 func (t *tx) countOnStockout(ctx context.Context, p restock.Product, r refusals) error {
-	return t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?,
-		first_refused_at = COALESCE(first_refused_at, ?) WHERE id = ?`, r.buyers, r.units, micros(t.now), p.Stock.StockoutID)
+	if err := t.must(ctx, `UPDATE stockouts SET refused_buyers = refused_buyers + ?, refused_units = refused_units + ?,
+		first_refused_at = COALESCE(first_refused_at, ?) WHERE id = ?`, r.buyers, r.units, micros(t.now), p.Stock.StockoutID); err != nil {
+		return err
+	}
+	// The product is locked, so nobody else inserts the row.
+	quarter := t.now.Truncate(restock.RefusalsCountedBy)
+	n, err := t.Exec(ctx, `UPDATE stockout_refusals SET buyers = buyers + ?, units = units + ?, value = value + ? WHERE stockout_id = ? AND quarter = ?`,
+		r.buyers, r.units, r.value(p), p.Stock.StockoutID, micros(quarter))
+	if err != nil || n == 1 {
+		return err
+	}
+	return t.must(ctx, `INSERT INTO stockout_refusals (stockout_id, quarter, buyers, units, value) VALUES (?, ?, ?, ?, ?)`,
+		p.Stock.StockoutID, micros(quarter), r.buyers, r.units, r.value(p))
+}
+
+// value is what the units that were refused would have sold for.
+func (r refusals) value(p restock.Product) int64 {
+	if p.Price > 0 && r.units > restock.TotalMax/p.Price {
+		return restock.TotalMax
+	}
+	return r.units * p.Price
 }
 
 func (t *tx) countOnDay(ctx context.Context, p restock.Product, r refusals) error {

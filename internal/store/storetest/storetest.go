@@ -86,6 +86,7 @@ func Run(t *testing.T, dbs Databases) {
 		{"List", listChecks()},
 		{"Dashboard", dashboardChecks()},
 		{"Webhook", webhookChecks()},
+		{"Report", reportChecks()},
 		{"Verify", verifyChecks()},
 		{"Act", actChecks()},
 		{"Random", randomChecks()},

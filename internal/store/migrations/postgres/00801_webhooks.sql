@@ -68,16 +68,17 @@ CREATE TABLE ad_switches (
     switched_by      TEXT    COLLATE "C" NOT NULL
 );
 
--- Who was refused in a stockout, by the hour, at the price of that time.
-CREATE TABLE stockout_hours (
+-- Who was refused in a stockout, by the quarter of an hour, since in every zone
+-- a day begins with one, and at the price of that time.
+CREATE TABLE stockout_refusals (
     stockout_id BYTEA  NOT NULL REFERENCES stockouts (id),
-    hour        BIGINT NOT NULL, -- when it began, microseconds since 1970 UTC
+    quarter     BIGINT NOT NULL, -- when it began, microseconds since 1970 UTC
     buyers      BIGINT NOT NULL,
     units       BIGINT NOT NULL,
     value       BIGINT NOT NULL, -- of these units, in the product's currency
-    PRIMARY KEY (stockout_id, hour)
+    PRIMARY KEY (stockout_id, quarter)
 );
 -- Of those before, only the first refusal has a time.
-INSERT INTO stockout_hours (stockout_id, hour, buyers, units, value)
-    SELECT s.id, COALESCE(s.first_refused_at, s.opened_at) / 3600000000 * 3600000000, s.refused_buyers, s.refused_units, s.refused_units * p.price
+INSERT INTO stockout_refusals (stockout_id, quarter, buyers, units, value)
+    SELECT s.id, COALESCE(s.first_refused_at, s.opened_at) / 900000000 * 900000000, s.refused_buyers, s.refused_units, s.refused_units * p.price
     FROM stockouts s JOIN products p ON p.id = s.product_id WHERE s.refused_buyers > 0;
