@@ -199,6 +199,8 @@ func heading(p restock.Problem) string {
 	switch {
 	case p.Count > 1:
 		return fmt.Sprintf("%d %ss in %s%s", p.Count, title(p.Kind), p.Subject, restock.DeadLetterSuffix)
+	case p.Kind == restock.ProblemQueueOld && strings.HasPrefix(p.Subject, restock.WebhookQueuePrefix):
+		return "a receiver takes nothing: " + p.Subject
 	case p.SKU != "":
 		return title(p.Kind) + " " + string(p.SKU)
 	}
@@ -247,6 +249,9 @@ func recovered(r restock.Recovery) string {
 	case restock.IncidentDeadLetters:
 		return "no dead letters"
 	case restock.IncidentQueueOld:
+		if strings.HasPrefix(r.Subject, restock.WebhookQueuePrefix) {
+			return "the receiver takes events again, or was removed: " + r.Subject
+		}
 		return "no message waits too long any more in " + r.Subject
 	case restock.IncidentRelayStuck:
 		return "nothing is stuck any more in " + r.Subject

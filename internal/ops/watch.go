@@ -49,7 +49,7 @@ type watch struct {
 }
 
 func watchInterval(cfg Config) time.Duration {
-	shortest := min(cfg.QueueAgeLimit, cfg.RelayAgeLimit, cfg.EngineAwayLimit)
+	shortest := min(cfg.QueueAgeLimit, cfg.RelayAgeLimit, cfg.EngineAwayLimit, cfg.WebhookAgeLimit)
 	return min(max(shortest/looksPerLimit, watchIntervalMin), watchIntervalMax)
 }
 

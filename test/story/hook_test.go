@@ -70,6 +70,15 @@ func (s *stage) hookCommand(ts *testscript.TestScript, args []string) error {
 		defer s.hook.mu.Unlock()
 		s.hook.down = args[0] == "down"
 		return nil
+	case "secret":
+		if len(args) != 2 {
+			return errors.New("hook secret SECRET")
+		}
+		verifier, err := standardwebhooks.NewWebhook(args[1])
+		s.hook.mu.Lock()
+		defer s.hook.mu.Unlock()
+		s.hook.verifier = verifier
+		return err //nolint:wrapcheck // it says that the secret is none.
 	case "tried":
 		return s.hook.awaitTries(args[1:])
 	}

@@ -54,7 +54,8 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 
 		// hook open: receive webhooks. Sets $HOOK, and writes the file hook-secret.
 		// hook down|up: whether it takes them. hook tried N: wait until one was tried
-		// N times. hook N: wait for the Nth that was taken; stdout has it.
+		// N times. hook N: wait for the Nth that was taken; stdout has it. hook secret
+		// SECRET: from now on they are verified with this one.
 		"hook": act((*stage).hookCommand),
 
 		// http [-H 'NAME: VALUE']… [-n TIMES] METHOD URL [BODY|@FILE]: stdout is the
