@@ -1,6 +1,9 @@
 package restock
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Webhook is another program's subscription to events.
 type Webhook struct {
@@ -27,12 +30,7 @@ type Webhook struct {
 
 // Wants reports whether it is told of events of a type.
 func (w Webhook) Wants(typ EventType) bool {
-	for _, t := range w.Events {
-		if t == typ {
-			return true
-		}
-	}
-	return len(w.Events) == 0
+	return len(w.Events) == 0 || slices.Contains(w.Events, typ)
 }
 
 // WebhookChange is what is changed of a subscription; nil stays as it is.

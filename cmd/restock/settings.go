@@ -164,11 +164,10 @@ func (s *settings) check() error {
 	if s.CheckoutRate < 0 {
 		mistake("--checkout-rate: must not be below 0")
 	}
-	if _, err := parseNets("--trusted-proxies", s.TrustedProxies); err != nil {
-		mistakes = append(mistakes, err)
-	}
-	if _, err := parseNets("--webhook-allow", s.WebhookAllow); err != nil {
-		mistakes = append(mistakes, err)
+	for flag, nets := range map[string][]string{"--trusted-proxies": s.TrustedProxies, "--webhook-allow": s.WebhookAllow} {
+		if _, err := parseNets(flag, nets); err != nil {
+			mistakes = append(mistakes, err)
+		}
 	}
 	mistakes = append(mistakes, s.checkValues()...)
 	mistakes = append(mistakes, s.checkAddresses()...)

@@ -26,6 +26,7 @@ import (
 	"github.com/restock/restock/internal/hooks"
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/store"
+	"github.com/restock/restock/internal/web"
 	"github.com/restock/restock/internal/webhook"
 )
 
@@ -146,7 +147,7 @@ func (h *house) delivered(id restock.WebhookID) map[string]restock.Delivery {
 	if status != http.StatusOK {
 		h.t.Fatalf("deliveries: %d %s", status, text)
 	}
-	var page struct{ Items []restock.Delivery }
+	var page web.List[restock.Delivery]
 	h.must(json.Unmarshal(text, &page))
 	bySubject := map[string]restock.Delivery{}
 	for _, d := range page.Items {
@@ -394,8 +395,8 @@ func newInside(t *testing.T) *inside {
 	if err != nil {
 		t.Skipf("this machine has no second loopback address: %v", err)
 	}
-	i.Server.Listener.Close()
-	i.Server.Listener = listener
+	i.Listener.Close()
+	i.Listener = listener
 	i.Config.ConnState = func(net.Conn, http.ConnState) { i.reached.Add(1) } // to connect is too much already
 	i.Start()
 	t.Cleanup(i.Close)

@@ -121,9 +121,9 @@ func reportCut(t *testing.T, h harness) {
 func reportSeveral(t *testing.T, h harness) {
 	s := h.shop(t, catalogue(plain("A", 1), plain("B", 1)))
 	began := s.clock.now()
-	for _, minutes := range []time.Duration{10, 20} {
+	for _, lasted := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
 		s.mustBuy("A", 1)
-		s.clock.advance(minutes * time.Minute)
+		s.clock.advance(lasted)
 		_, err := s.Adjust(s.ctx(), restock.AdjustmentRequest{Product: "A", Quantity: 1, Reason: "found"}, restock.Key{})
 		s.must(err)
 		s.clock.advance(time.Minute)

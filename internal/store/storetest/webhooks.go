@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,7 +189,7 @@ func eventCursors(t *testing.T, h harness) {
 		}
 	}
 	_, err := s.Events(s.ctx(), restock.EventQuery{After: "0"})
-	if e, ok := err.(*restock.Error); !ok || e.Code != restock.CodeEventsGone {
+	if e, ok := errors.AsType[*restock.Error](err); !ok || e.Code != restock.CodeEventsGone {
 		t.Errorf("a cursor from before what is kept: %v, want %s", err, restock.CodeEventsGone)
 	}
 }
