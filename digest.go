@@ -37,7 +37,8 @@ type Problem struct {
 type Audience string
 
 // The audiences. Orders that await approval are the buyer's, while the
-// catalogue names one; all else is for operations.
+// catalogue names one; all else is for operations. Of orders that are overdue,
+// refused or cannot be placed the buyer gets a mail of his own beside theirs.
 const (
 	Operations Audience = "operations"
 	Buyer      Audience = "buyer"
@@ -69,7 +70,9 @@ type Digest struct {
 	ID       DigestID
 	Audience Audience
 	// To is the address of the buyer; "" is operations.
-	To        string
+	To string
+	// Buyer is who hears of the orders in a digest for operations, too; "" is nobody.
+	Buyer     string
 	CreatedAt time.Time
 	Problems  []Problem
 	Total     int64 // Problems is cut to DigestProblemsMax; this is all of them

@@ -14,6 +14,11 @@ import (
 const (
 	// KindAlert is the kind of a mail to operations.
 	KindAlert = "ops-alert"
+	// KindBuyerCopy is the kind of a mail to the buyer about orders that operations
+	// hear of, too.
+	KindBuyerCopy = "buyer-orders"
+	// summaryRunesMax is how much a mail says of one problem.
+	summaryRunesMax = 1000
 	// mailingTimeout is how long one mail may be on its way.
 	mailingTimeout = mail.DialTimeout + mail.ConversationTimeout + 5*time.Second
 	// failurePause keeps a mail server or a webhook that is down from being asked
@@ -104,12 +109,60 @@ func (o *Office) Tell(ctx context.Context) error {
 
 func (o *Office) tell(ctx context.Context, audience restock.Audience) error {
 	return o.deliver(ctx, o.request(audience, restock.ByMail, mailingTimeout), func(d restock.Digest) (string, error) {
-		m := o.alert(d)
-		if err := o.mail.Send(ctx, m); err != nil {
-			return m.To, fmt.Errorf("mail to %s: %w", m.To, err)
+		// The buyer comes first, and not again when the mail to operations fails.
+		if copied, ok := o.buyersCopy(d); ok && o.copied.Load() != d.ID {
+			if err := o.reach(ctx, copied); err != nil {
+				return copied.To, err
+			}
+			o.copied.Store(d.ID)
 		}
-		return m.To, nil
+		m := o.alert(d)
+		return m.To, o.reach(ctx, m)
 	})
+}
+
+// reach sends a mail. What the buyer's server refuses for good goes to operations,
+// with its words: nobody else would ever hear of it.
+func (o *Office) reach(ctx context.Context, m mail.Message) error {
+	err := o.mail.Send(ctx, m)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("mail to %s: %w", m.To, err)
+	if !mail.Permanent(err) || m.To == o.cfg.To {
+		return err
+	}
+	o.log.WarnContext(ctx, "a mail was refused; operations get it instead", keyTo, m.To, keyError, err)
+	m.Text = "This was refused by the mail server of its reader: " + oneLine(err.Error()) + "\nCorrect buyer_email in the catalogue: restock catalog apply\n\n" + m.Text
+	m.ID, m.To, m.Subject = "bounced."+m.ID, o.cfg.To, m.Subject+" (refused by "+m.To+")"
+	if second := o.mail.Send(ctx, m); second != nil {
+		return fmt.Errorf("%w; and to operations instead: %w", err, second)
+	}
+	return nil
+}
+
+// buyersCopy is the mail to the buyer about the orders in a digest for operations,
+// if there are any: the buyer knows the factory.
+func (o *Office) buyersCopy(d restock.Digest) (mail.Message, bool) {
+	if d.Audience != restock.Operations || d.Buyer == "" {
+		return mail.Message{}, false
+	}
+	copied := restock.Digest{ID: d.ID, Audience: restock.Buyer, To: d.Buyer, CreatedAt: d.CreatedAt}
+	for _, p := range d.Problems {
+		switch p.Kind {
+		case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemNotPlaced:
+			copied.Problems = append(copied.Problems, p)
+			copied.Total += p.Count
+		case restock.ProblemDeadLetter, restock.ProblemAwaiting, restock.ProblemReceiptHeld, restock.ProblemRefusals, restock.ProblemQueueOld,
+			restock.ProblemRelayStuck, restock.ProblemEngineAway, restock.ProblemAdUnanswered:
+		}
+	}
+	if len(copied.Problems) == 0 {
+		return mail.Message{}, false
+	}
+	m := o.alert(copied)
+	m.ID, m.Kind = KindBuyerCopy+"."+d.ID.String()+"@"+o.cfg.Domain, KindBuyerCopy
+	return m, true
 }
 
 func (o *Office) request(audience restock.Audience, channel restock.Channel, lease time.Duration) restock.DigestRequest {
@@ -160,9 +213,9 @@ func (o *Office) alertText(d restock.Digest) string {
 	more := d.Total
 	for _, p := range d.Problems {
 		more -= p.Count
-		fmt.Fprintf(&text, "* %s\n  %s\n  %s %s\n", heading(p), p.Summary, sinceWord(p), o.at(p.Since))
+		fmt.Fprintf(&text, "* %s\n  %s\n  %s %s\n", oneLine(heading(p)), plainLine(p.Summary, summaryRunesMax), sinceWord(p), o.at(p.Since))
 		for _, step := range steps(p) {
-			fmt.Fprintf(&text, "  %s: %s\n", step.name, step.command)
+			fmt.Fprintf(&text, "  %s: %s\n", step.name, oneLine(step.command))
 		}
 		text.WriteString("\n")
 	}
@@ -170,7 +223,7 @@ func (o *Office) alertText(d restock.Digest) string {
 		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
 	}
 	for _, r := range d.Recovered {
-		fmt.Fprintf(&text, "* recovered: %s\n  was since %s, lasted %s\n\n", recovered(r), o.at(r.Since), lasted(r))
+		fmt.Fprintf(&text, "* recovered: %s\n  was since %s, lasted %s\n\n", oneLine(recovered(r)), o.at(r.Since), lasted(r))
 	}
 	text.WriteString("— restock\n")
 	return text.String()
@@ -188,6 +241,8 @@ func subject(d restock.Digest) string {
 		return fmt.Sprintf("restock: %d recovered", len(d.Recovered))
 	case len(d.Problems) == 1 && d.Problems[0].Count == d.Total:
 		return "restock: " + heading(d.Problems[0])
+	case d.Audience == restock.Buyer && d.Problems[0].Kind != restock.ProblemAwaiting:
+		return fmt.Sprintf("restock: %d orders need a look", d.Total)
 	case d.Audience == restock.Buyer:
 		return fmt.Sprintf("restock: %d orders await approval", d.Total)
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/restock/restock"
@@ -136,6 +137,7 @@ type Office struct {
 	log      *slog.Logger
 	redrives *rate.Limiter
 	watch    watch
+	copied   atomic.Value // the restock.DigestID of the last mail to the buyer beside one to operations
 }
 
 // New makes an office.

@@ -34,7 +34,12 @@ func Samples(cfg Config, at time.Time) []mail.Sample {
 		Summary: "900 × 부산도너츠 for 6300000 KRW, because the position 0 is at the reorder point 0; the day's limit is 5000000",
 	}}}
 	operations.Total, buyer.Total = int64(len(operations.Problems)), int64(len(buyer.Problems))
-	return []mail.Sample{
+	samples := []mail.Sample{
 		{Name: KindAlert, Message: o.alert(operations)}, {Name: "buyer-approval", Message: o.alert(buyer)},
 	}
+	operations.Buyer = buyer.To
+	if copied, ok := o.buyersCopy(operations); ok {
+		samples = append(samples, mail.Sample{Name: KindBuyerCopy, Message: copied})
+	}
+	return samples
 }

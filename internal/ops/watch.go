@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
@@ -165,10 +166,23 @@ func (o *Office) lookAtEngine(ctx context.Context, name string, engine Depths, l
 }
 
 // oneLine is the beginning of a foreign text, as a mail shows it.
-func oneLine(text string) string {
+func oneLine(text string) string { return plainLine(text, detailRunesMax) }
+
+// plainLine makes one line of any words: nothing in it ends the line, or turns
+// the words after it around.
+func plainLine(text string, runesMax int) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
 	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > detailRunesMax {
-		text = string(runes[:detailRunesMax]) + "…"
+	if runes := []rune(text); len(runes) > runesMax {
+		text = string(runes[:runesMax]) + "…"
 	}
 	return text
 }

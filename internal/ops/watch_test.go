@@ -305,6 +305,8 @@ func (*seeing) Engines(context.Context) (restock.QueueEngines, error) {
 	return restock.QueueEngines{Engine: brokerName}, nil
 }
 
+func (*seeing) FailingWebhooks(context.Context) ([]restock.Webhook, error) { return nil, nil }
+
 func (s *seeing) Observe(_ context.Context, look restock.Look, hold time.Duration) error {
 	s.seen = append(s.seen, fmt.Sprint(time.Since(s.start), " ", len(look.Conditions), " ", look.Complete, " ", hold))
 	if len(s.seen) == s.enough {

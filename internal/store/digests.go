@@ -155,7 +155,7 @@ func (t *tx) sourcesOf(ctx context.Context, r restock.DigestRequest) ([]problemS
 func awaitingSource() problemSource {
 	return problemSource{
 		kind: restock.ProblemAwaiting, daily: true, table: "replenishment_orders", where: `t.state = 'awaiting_approval'`,
-		read: `SELECT t.id, p.sku, '', t.quantity || ' × ' || p.name || ' for ' || (t.quantity * t.unit_cost) || ' ' || p.currency || ', because ' || t.reason,
+		read: `SELECT t.id, p.sku, '', t.quantity || ' × ' || SUBSTR(p.name, 1, 80) || ' for ' || (t.quantity * t.unit_cost) || ' ' || p.currency || ', because ' || t.reason,
 			t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 	}
 }
@@ -350,6 +350,11 @@ func (t *tx) loadDigest(ctx context.Context, ch channel, r restock.DigestRequest
 		return err
 	}
 	d.To = to
+	if r.Audience == restock.Operations {
+		if d.Buyer, err = t.setting(ctx, settingBuyerEmail); err != nil {
+			return err
+		}
+	}
 	for _, src := range sources {
 		if src.byWebhook && r.Channel != restock.ByWebhook {
 			continue

@@ -1,0 +1,162 @@
+package ops_test
+
+import (
+	"bytes"
+	"context"
+	netmail "net/mail"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/restock/restock"
+	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/ops"
+	"github.com/restock/restock/internal/store"
+)
+
+// gate is a mail server that refuses an address for good, or for now.
+type gate struct {
+	*outbox
+
+	refused string
+	err     error
+}
+
+func (g *gate) Send(ctx context.Context, m mail.Message) error {
+	if m.To == g.refused {
+		return g.err
+	}
+	return g.outbox.Send(ctx, m)
+}
+
+// bought is an office whose catalogue names a buyer.
+func bought(t *testing.T, g *gate) (*desk, *ops.Office) {
+	t.Helper()
+	d, _ := staffed(t)
+	c := restock.Catalog{BuyerEmail: "buyer@donut.example"}
+	c.Fill()
+	_, err := d.store.ApplyCatalog(t.Context(), c, store.CreateAndEdit)
+	d.must(err)
+	g.outbox = d.box
+	return d, ops.New(officeStore{d.store}, d.store.Queue(), g, ops.Config{
+		From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example", Now: d.clock.now,
+	})
+}
+
+func to(mails []mail.Message) []string {
+	var all []string
+	for _, m := range mails {
+		all = append(all, m.To+": "+m.Subject)
+	}
+	return all
+}
+
+func TestTheBuyerHearsOfRefusedOrdersBesideOperations(t *testing.T) {
+	t.Parallel()
+	d, office := bought(t, &gate{})
+	id := d.refused().String()
+	d.problem(1, "body")
+	d.must(office.Tell(t.Context()))
+	mails := d.box.sent()
+	if diff := cmp.Diff([]string{"buyer@donut.example: restock: order held CP-1", "ops@donut.example: restock: 2 problems need a look"}, to(mails)); diff != "" {
+		t.Fatalf("mails (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(mails[0].Text, id) || strings.Contains(mails[0].Text, "receipt") || mails[0].ID == mails[1].ID {
+		t.Errorf("the buyer is told:\n%s", mails[0].Text)
+	}
+	d.must(office.Tell(t.Context()))
+	if n := len(d.box.sent()); n != 2 {
+		t.Errorf("%d mails after that, want no other", n)
+	}
+}
+
+func TestTheBuyerIsNotToldTwiceWhileOperationsCannotBeReached(t *testing.T) {
+	t.Parallel()
+	g := &gate{refused: "ops@donut.example", err: restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "try again later")}
+	d, office := bought(t, g)
+	d.refused()
+	for range 3 {
+		if err := office.Tell(t.Context()); err == nil {
+			t.Error("operations were told, though their server does not take it")
+		}
+	}
+	g.refused = ""
+	d.must(office.Tell(t.Context()))
+	if diff := cmp.Diff([]string{"buyer@donut.example: restock: order held CP-1", "ops@donut.example: restock: order held CP-1"}, to(d.box.sent())); diff != "" {
+		t.Errorf("mails (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatTheBuyersServerRefusesGoesToOperationsWithItsWords(t *testing.T) {
+	t.Parallel()
+	d, office := bought(t, &gate{
+		refused: "buyer@donut.example", err: restock.Errorf(restock.Invalid, restock.CodeInvalid, "550 5.1.1 no such\r\nmailbox"),
+	})
+	id := d.awaiting().String()
+	d.must(office.Tell(t.Context()))
+	mails := d.box.sent()
+	if diff := cmp.Diff([]string{"ops@donut.example: restock: order awaits approval CP-1 (refused by buyer@donut.example)"}, to(mails)); diff != "" {
+		t.Fatalf("mails (-want +got):\n%s", diff)
+	}
+	for _, want := range []string{"550 5.1.1 no such mailbox", "restock catalog apply", "restock orders approve " + id} {
+		if !strings.Contains(mails[0].Text, want) {
+			t.Errorf("operations are not told %q:\n%s", want, mails[0].Text)
+		}
+	}
+	d.must(office.Tell(t.Context()))
+	if n := len(d.box.sent()); n != 1 {
+		t.Errorf("%d mails after that, want no other", n)
+	}
+}
+
+// FuzzAlert shows that no words of strangers, such as a factory's answer or a
+// product's name, add a line to a mail for operations, or turn one around.
+func FuzzAlert(f *testing.F) {
+	for _, words := range []string{
+		"donut", "a\r\nBcc: everybody@donut.example\r\n\r\nb", "x\n  approve: rm -rf /", "<script>", "\u202egnp", "\u2066x", "\u2028y", "\x00\x1b[2J", "\xff",
+		strings.Repeat("도", 10_000), "=?utf-8?q?x?=",
+	} {
+		f.Add(words, words, words)
+	}
+	office := ops.New(nil, nil, nil, ops.Config{From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example"})
+	write := func(t testing.TB, sku, subject, summary string) (mail.Message, *netmail.Message) {
+		t.Helper()
+		m := office.MailOf(restock.Digest{
+			ID: restock.DigestID{1}, Audience: restock.Operations, CreatedAt: time.Unix(1_800_000_000, 0), Total: 2,
+			Problems: []restock.Problem{
+				{Kind: restock.ProblemRefusals, ID: "1", SKU: restock.SKU(sku), Subject: subject, Summary: summary, Count: 1},
+				{Kind: restock.ProblemQueueOld, ID: "2", Subject: subject, Summary: summary, Count: 1},
+			},
+			Recovered: []restock.Recovery{{Kind: restock.IncidentEngineAway, Subject: subject}},
+		})
+		raw, err := mail.Bytes(m)
+		if err != nil {
+			t.Fatalf("it cannot be sent: %v", err)
+		}
+		parsed, err := netmail.ReadMessage(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatalf("it cannot be read: %v", err)
+		}
+		return m, parsed
+	}
+	plain, plainParsed := write(f, "CP-1", "ad-queue", "it waits")
+	f.Fuzz(func(t *testing.T, sku, subject, summary string) {
+		m, parsed := write(t, sku, subject, summary)
+		if len(parsed.Header) != len(plainParsed.Header) {
+			t.Errorf("%d headers, want %d: %v", len(parsed.Header), len(plainParsed.Header), parsed.Header)
+		}
+		if got, want := strings.Count(m.Text, "\n"), strings.Count(plain.Text, "\n"); got != want {
+			t.Errorf("%d lines, want %d:\n%s", got, want, m.Text)
+		}
+		if strings.ContainsFunc(m.Text, func(r rune) bool { return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+			t.Errorf("control characters, or words that turn others around:\n%q", m.Text)
+		}
+		const most = 10_000
+		if n := len([]rune(m.Text)); n > most {
+			t.Errorf("the mail has %d characters", n)
+		}
+	})
+}
