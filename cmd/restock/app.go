@@ -44,7 +44,7 @@ type app struct {
 	admin   *web.Server // the same as public when there is one listener
 	running []func(context.Context) error
 
-	publicRoutes, adminRoutes *http.ServeMux
+	publicRoutes, adminRoutes *web.Mux
 
 	shop        *sales.Shop
 	keyring     *replenish.Keyring
@@ -182,7 +182,7 @@ func (a *app) applyCatalog(ctx context.Context) error {
 // listen opens the listeners.
 func (a *app) listen(ctx context.Context) error {
 	var err error
-	a.publicRoutes = http.NewServeMux()
+	a.publicRoutes = web.NewMux()
 	if a.public, err = a.server(ctx, "public", a.cfg.Listen, a.publicRoutes); err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (a *app) listen(ctx context.Context) error {
 	if a.cfg.AdminListen == "" || a.cfg.AdminListen == a.cfg.Listen {
 		return nil
 	}
-	a.adminRoutes = http.NewServeMux()
+	a.adminRoutes = web.NewMux()
 	a.admin, err = a.server(ctx, "admin", a.cfg.AdminListen, a.adminRoutes)
 	return err
 }
@@ -343,6 +343,7 @@ func (a *app) route() {
 	health.Register(a.publicRoutes)
 	if a.admin != a.public {
 		health.Register(a.adminRoutes)
+		a.adminRoutes.HandleFunc("/", web.SeedNotFound)
 	}
 	// Whatever the seed does not know is not found there, in its own words.
 	unknown := http.Handler(http.HandlerFunc(web.SeedNotFound))

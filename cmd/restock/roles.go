@@ -7,6 +7,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/web"
 )
 
 // allRoles stands for every role.
@@ -15,9 +16,9 @@ const allRoles = "all"
 // role is one part of the service, which can run in a process of its own.
 type role struct {
 	name   string
-	public func(*app, *http.ServeMux)            // routes for buyers, factories and ad managers
+	public func(*app, web.Router)            // routes for buyers, factories and ad managers
 	strays func(*app, http.Handler) http.Handler // answers what no route of public knows
-	admin  func(*app, *http.ServeMux)            // routes for operators
+	admin  func(*app, web.Router)            // routes for operators
 	run    func(*app) []func(context.Context) error
 	keys   bool // it signs or verifies callback addresses, or links in mails
 	// operators: it has the operator's routes that commands ask for.
@@ -29,8 +30,8 @@ func roles() []role {
 	return []role{
 		{
 			name:   "sales",
-			public: func(a *app, mux *http.ServeMux) { a.shop.Register(mux) },
-			admin:  func(a *app, mux *http.ServeMux) { a.shop.RegisterBackend(mux) },
+			public: func(a *app, mux web.Router) { a.shop.Register(mux) },
+			admin:  func(a *app, mux web.Router) { a.shop.RegisterBackend(mux) },
 			run:    func(a *app) []func(context.Context) error { return runs(a.shop.Run, a.shop.RunExpiry) },
 		},
 		{
@@ -43,14 +44,14 @@ func roles() []role {
 		{
 			name:   "arrivals",
 			keys:   true,
-			public: func(a *app, mux *http.ServeMux) { a.replenisher.Register(mux) },
+			public: func(a *app, mux web.Router) { a.replenisher.Register(mux) },
 			strays: func(a *app, unknown http.Handler) http.Handler { return a.replenisher.Strays(unknown) },
 			run:    func(a *app) []func(context.Context) error { return runs(a.replenisher.RunHeartbeat) },
 		},
 		{
 			name:   "ads",
 			keys:   true,
-			public: func(a *app, mux *http.ServeMux) { a.ads.Register(mux) },
+			public: func(a *app, mux web.Router) { a.ads.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
 				return runs(a.consumer(restock.AdQueue, a.ads.Handlers()), a.ads.RunSweep)
 			},
@@ -58,7 +59,7 @@ func roles() []role {
 		{
 			name:      "ops",
 			operators: true,
-			admin:     func(a *app, mux *http.ServeMux) { a.office.Register(mux); a.hooks.Register(mux) },
+			admin:     func(a *app, mux web.Router) { a.office.Register(mux); a.hooks.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
 				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()),
 					a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge)
@@ -72,7 +73,7 @@ func roles() []role {
 		},
 		{
 			name:  "dashboard",
-			admin: func(a *app, mux *http.ServeMux) { a.dashboard.Register(mux) },
+			admin: func(a *app, mux web.Router) { a.dashboard.Register(mux) },
 			run:   func(a *app) []func(context.Context) error { return runs(a.dashboard.Run) },
 		},
 		{

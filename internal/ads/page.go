@@ -27,7 +27,7 @@ const byLink = "the link in the mail"
 //
 // To open it changes nothing, so a program that opens every link of a mail does
 // no harm. Its one button sends the link's text in a form, and only that acts.
-func (d *Desk) Register(mux *http.ServeMux) {
+func (d *Desk) Register(mux web.Router) {
 	mux.HandleFunc("GET "+AnswerPath, func(w http.ResponseWriter, r *http.Request) {
 		d.answer(w, r, r.URL.Query().Get(tokenField), false)
 	})

@@ -132,7 +132,7 @@ func New(store Store, cfg Config) (*Dashboard, error) {
 }
 
 // Register adds the pages.
-func (d *Dashboard) Register(mux *http.ServeMux) {
+func (d *Dashboard) Register(mux web.Router) {
 	handler := guarded(speaking(d.routes()))
 	mux.Handle(root, handler)
 	mux.Handle(root+"/", handler)

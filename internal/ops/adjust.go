@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/restock/restock"
@@ -46,8 +45,8 @@ func (a *api) adjust(w http.ResponseWriter, r *http.Request) {
 
 func parseAdjustment(body []byte) (restock.AdjustmentRequest, error) {
 	var b AdjustmentBody
-	if err := json.Unmarshal(body, &b); err != nil {
-		return restock.AdjustmentRequest{}, invalid(`the body must be JSON such as {"sku":"CP-502101","quantity":-2,"reason":"damaged"}: %v`, err)
+	if err := web.DecodeJSON(body, &b); err != nil {
+		return restock.AdjustmentRequest{}, err
 	}
 	switch {
 	case b.SKU == "":

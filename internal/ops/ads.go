@@ -2,10 +2,10 @@ package ops
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/web"
 )
 
 // AdActs is what people see and do of the conversations with ad managers.
@@ -39,8 +39,8 @@ func reportOf(h restock.AdHold) AdHoldReport {
 	return report
 }
 
-func (a *api) adRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/ad-holds", list(a, func(ctx context.Context, q restock.ListQuery) ([]AdHoldReport, string, error) {
+func (a *api) adRoutes(mux *web.Mux) {
+	mux.HandleFunc("GET /v1/ad-holds?limit&after&product&state", list(a, func(ctx context.Context, q restock.ListQuery) ([]AdHoldReport, string, error) {
 		holds, next, err := a.store.AdHolds(ctx, q)
 		reports := make([]AdHoldReport, len(holds))
 		for i, h := range holds {

@@ -19,27 +19,27 @@ const (
 // api is the operator's API under /v1.
 type api struct{ *Office }
 
-func (a *api) routes() http.Handler {
-	mux := http.NewServeMux()
+func (a *api) routes() *web.Mux {
+	mux := web.NewStrictMux(a.fail)
 	mux.HandleFunc("GET /v1/status", a.status)
 	mux.HandleFunc("GET /v1/verify", a.verify)
-	mux.HandleFunc("GET /v1/products", list(a, a.store.Products))
+	mux.HandleFunc("GET /v1/products?limit&after&product", list(a, a.store.Products))
 	mux.HandleFunc("GET /v1/products/{product}", show(a, "product", a.store.Product))
-	mux.HandleFunc("GET /v1/products/{product}/decisions", list(a, a.store.Decisions))
-	mux.HandleFunc("GET /v1/products/{product}/movements", list(a, a.store.Movements))
-	mux.HandleFunc("GET /v1/decisions", list(a, a.store.Decisions))
-	mux.HandleFunc("GET /v1/movements", list(a, a.store.Movements))
-	mux.HandleFunc("GET /v1/sales", list(a, a.store.Sales))
+	mux.HandleFunc("GET /v1/products/{product}/decisions?limit&after&state", list(a, a.store.Decisions))
+	mux.HandleFunc("GET /v1/products/{product}/movements?limit&after", list(a, a.store.Movements))
+	mux.HandleFunc("GET /v1/decisions?limit&after&product&state", list(a, a.store.Decisions))
+	mux.HandleFunc("GET /v1/movements?limit&after&product", list(a, a.store.Movements))
+	mux.HandleFunc("GET /v1/sales?limit&after&product&reference", list(a, a.store.Sales))
 	mux.HandleFunc("GET /v1/sales/{id}", show(a, "id", byID(a.store.Sale)))
-	mux.HandleFunc("GET /v1/replenishment-orders", list(a, a.store.Orders))
+	mux.HandleFunc("GET /v1/replenishment-orders?limit&after&product&state", list(a, a.store.Orders))
 	mux.HandleFunc("GET /v1/replenishment-orders/{id}", show(a, "id", byID(a.store.Order)))
-	mux.HandleFunc("GET /v1/receipts", list(a, a.store.Receipts))
+	mux.HandleFunc("GET /v1/receipts?limit&after&product&state", list(a, a.store.Receipts))
 	mux.HandleFunc("GET /v1/receipts/{id}", show(a, "id", byID(a.receipt)))
-	mux.HandleFunc("GET /v1/stockouts", list(a, a.store.Stockouts))
-	mux.HandleFunc("GET /v1/stockouts/report", a.reportStockouts)
-	mux.HandleFunc("GET /v1/refusals", list(a, a.store.Refusals))
-	mux.HandleFunc("GET /v1/reservations", list(a, a.store.Reservations))
-	mux.HandleFunc("GET /v1/adjustments", list(a, a.store.Adjustments))
+	mux.HandleFunc("GET /v1/stockouts?limit&after&product&state", list(a, a.store.Stockouts))
+	mux.HandleFunc("GET /v1/stockouts/report?from&to&format&limit&after", a.reportStockouts)
+	mux.HandleFunc("GET /v1/refusals?limit&product", list(a, a.store.Refusals))
+	mux.HandleFunc("GET /v1/reservations?limit&after&product&state", list(a, a.store.Reservations))
+	mux.HandleFunc("GET /v1/adjustments?limit&after&product", list(a, a.store.Adjustments))
 	mux.HandleFunc("POST /v1/adjustments", a.adjust)
 	a.orderRoutes(mux)
 	a.receiptRoutes(mux)
@@ -48,11 +48,13 @@ func (a *api) routes() http.Handler {
 	a.engineRoutes(mux)
 	a.deskRoutes(mux)
 	mux.HandleFunc("GET /v1/catalog", a.exportCatalog)
-	mux.HandleFunc("POST /v1/catalog", a.applyCatalog)
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		a.fail(w, r, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
-	})
-	return web.RequireBearer(mux, a.cfg.TokenHint, a.cfg.Token)
+	mux.HandleFunc("POST /v1/catalog?dry_run", a.applyCatalog)
+	for _, pattern := range []string{"/v1", "/v1/"} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			a.fail(w, r, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
+		})
+	}
+	return mux
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {

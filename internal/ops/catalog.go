@@ -3,7 +3,6 @@ package ops
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -139,7 +138,11 @@ func (a *api) applyCatalog(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	result := CatalogResult{DryRun: r.FormValue("dry_run") == "true", Changes: []restock.CatalogChange{}}
+	result := CatalogResult{Changes: []restock.CatalogChange{}}
+	if result.DryRun, err = isDryRun(r); err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	apply := func(c restock.Catalog) error {
 		changes, err := a.store.ApplyCatalog(r.Context(), c, result.DryRun)
 		result.Changes = append(result.Changes, changes...)
@@ -157,14 +160,25 @@ func (a *api) applyCatalog(w http.ResponseWriter, r *http.Request) {
 	web.WriteJSON(w, http.StatusOK, result)
 }
 
+// isDryRun reads ?dry_run. Who writes it otherwise than true or false must not
+// find the catalogue changed.
+func isDryRun(r *http.Request) (bool, error) {
+	switch text := r.URL.Query().Get("dry_run"); text {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	default:
+		return false, invalid("dry_run must be true or false, not %q", text)
+	}
+}
+
 // applyPart reads a part as JSON. It is checked again: whoever calls the API
 // may send anything.
 func applyPart(body []byte, apply func(restock.Catalog) error) error {
 	var c restock.Catalog
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&c); err != nil {
-		return invalid("the part of a catalogue cannot be read: %v", err)
+	if err := web.DecodeJSON(body, &c); err != nil {
+		return err
 	}
 	c.Fill()
 	if err := c.Check(); err != nil {

@@ -3,8 +3,6 @@ package ops
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -137,13 +135,13 @@ type SkippedLetter struct {
 	Reason    string          `json:"reason"`
 }
 
-func (a *api) deskRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/dead-letters", a.deadLetters)
-	mux.HandleFunc("GET /v1/dead-letters/{id}", a.deadLetter)
+func (a *api) deskRoutes(mux *web.Mux) {
+	mux.HandleFunc("GET /v1/dead-letters?limit&after&queue&type&product&needed&error", a.deadLetters)
+	mux.HandleFunc("GET /v1/dead-letters/{id}?queue", a.deadLetter)
 	mux.HandleFunc("POST /v1/dead-letters/redrive", a.redriveSelection)
 	mux.HandleFunc("POST /v1/dead-letters/discard", a.discardSelection)
-	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive", a.redrive)
-	mux.HandleFunc("POST /v1/dead-letters/{id}/discard", a.discard)
+	mux.HandleFunc("POST /v1/dead-letters/{id}/redrive?queue", a.redrive)
+	mux.HandleFunc("POST /v1/dead-letters/{id}/discard?queue", a.discard)
 }
 
 func (a *api) deadLetters(w http.ResponseWriter, r *http.Request) {
@@ -270,9 +268,7 @@ func (a *api) settle(w http.ResponseWriter, r *http.Request, err error, act rest
 	web.WriteJSON(w, http.StatusOK, map[string]string{"message_id": id.String(), "queue": letter.Queue, "result": result})
 }
 
-// readDesk reads the body of an action at the desk; none is an empty one. A
-// member that is not known is refused: a filter with a typing error would
-// select everything.
+// readDesk reads the body of an action at the desk; none is an empty one.
 func readDesk[B acting](w http.ResponseWriter, r *http.Request) (B, restock.Act, error) {
 	var body B
 	text, err := web.ReadBody(w, r, actionBytesMax)
@@ -280,14 +276,8 @@ func readDesk[B acting](w http.ResponseWriter, r *http.Request) (B, restock.Act,
 		return body, restock.Act{}, err
 	}
 	if len(bytes.TrimSpace(text)) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		err := decoder.Decode(&body)
-		if err == nil && decoder.More() {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return body, restock.Act{}, invalid(`the body must be JSON such as {"reason":"…","by":"…"}: %v`, err)
+		if err := web.DecodeJSON(text, &body); err != nil {
+			return body, restock.Act{}, err
 		}
 	}
 	act, err := body.act()

@@ -41,7 +41,7 @@ type ForgetBody struct {
 	Engine string `json:"engine"`
 }
 
-func (a *api) engineRoutes(mux *http.ServeMux) {
+func (a *api) engineRoutes(mux *web.Mux) {
 	mux.HandleFunc("GET /v1/queue", a.queueReport)
 	mux.HandleFunc("POST /v1/queue/forget", a.forgetEngine)
 }

@@ -11,13 +11,13 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/mail"
 	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/internal/web"
 	"golang.org/x/time/rate"
 )
 
@@ -185,7 +185,7 @@ func (o *Office) Handlers() map[string]queue.Handler {
 }
 
 // Register adds the operator's routes.
-func (o *Office) Register(mux *http.ServeMux) {
-	api := &api{Office: o}
-	mux.Handle("/v1/", api.routes())
+func (o *Office) Register(mux web.Router) {
+	routes := (&api{Office: o}).routes()
+	routes.Mount(mux, web.RequireBearer(routes, o.cfg.TokenHint, o.cfg.Token))
 }

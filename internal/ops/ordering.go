@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -39,13 +38,13 @@ type SnoozeBody struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-func (a *api) switchRoutes(mux *http.ServeMux) {
+func (a *api) switchRoutes(mux *web.Mux) {
 	mux.HandleFunc("GET /v1/ordering", a.orderingSwitch)
 	mux.HandleFunc("POST /v1/ordering/pause", a.turn("paused", a.store.PauseOrdering))
 	mux.HandleFunc("POST /v1/ordering/resume", a.turn("resumed", a.store.ResumeOrdering))
 	mux.HandleFunc("POST /v1/products/{product}/snooze", a.snooze)
-	mux.HandleFunc("GET /v1/factories", list(a, a.store.Factories))
-	mux.HandleFunc("GET /v1/audit", list(a, a.store.Audit))
+	mux.HandleFunc("GET /v1/factories?limit&after", list(a, a.store.Factories))
+	mux.HandleFunc("GET /v1/audit?limit&after&product&state&reference", list(a, a.store.Audit))
 }
 
 func (a *api) orderingSwitch(w http.ResponseWriter, r *http.Request) {
@@ -100,8 +99,8 @@ func readAct[B any](w http.ResponseWriter, r *http.Request, bytesMax int64) (B, 
 	if err != nil {
 		return body, restock.Act{}, nil, err
 	}
-	if err := json.Unmarshal(text, &body); err != nil {
-		return body, restock.Act{}, nil, invalid(`the body must be JSON such as {"reason":"…","by":"…"}: %v`, err)
+	if err := web.DecodeJSON(text, &body); err != nil {
+		return body, restock.Act{}, nil, err
 	}
 	who, ok := any(body).(acting)
 	if !ok {

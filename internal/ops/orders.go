@@ -106,8 +106,8 @@ func (r ReconciliationRow) read(orderer Orderer) restock.ReconcileRow {
 	return row
 }
 
-func (a *api) orderRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/replenishment-plan", a.ordering(func(w http.ResponseWriter, r *http.Request, o Orderer) {
+func (a *api) orderRoutes(mux *web.Mux) {
+	mux.HandleFunc("GET /v1/replenishment-plan?limit&after&product", a.ordering(func(w http.ResponseWriter, r *http.Request, o Orderer) {
 		list(a, o.Preview)(w, r)
 	}))
 	mux.HandleFunc("POST /v1/replenishment-orders", a.ordering(a.orderByHand))

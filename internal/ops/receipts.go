@@ -34,7 +34,7 @@ type BookingBody struct {
 	Beyond  bool            `json:"beyond,omitempty"`
 }
 
-func (a *api) receiptRoutes(mux *http.ServeMux) {
+func (a *api) receiptRoutes(mux *web.Mux) {
 	mux.HandleFunc("POST /v1/receipts", a.bookReceipt)
 	mux.HandleFunc("POST /v1/receipts/{id}/approve", actOn(a, "receipt", "approve",
 		func(ctx context.Context, id restock.ReceiptID, b ReceiptActBody, act restock.Act) (restock.Receipt, error) {

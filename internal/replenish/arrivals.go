@@ -23,7 +23,7 @@ const callbackBytesMax = restock.BodyBytesKept
 const tokenParameter = "token"
 
 // Register adds the receiving route.
-func (r *Replenisher) Register(mux *http.ServeMux) {
+func (r *Replenisher) Register(mux web.Router) {
 	mux.HandleFunc("POST /product/{product}", r.arrival)
 }
 

@@ -3,7 +3,6 @@ package sales
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -16,25 +15,20 @@ const reasonBytesMax = 1000
 
 // backend is the side of the shop for programs that take payment: it lives
 // under /v1 and needs a token.
-func (s *Shop) backend() http.Handler {
-	mux := http.NewServeMux()
+func (s *Shop) backend() *web.Mux {
+	mux := web.NewStrictMux(s.problem)
 	mux.HandleFunc("POST /v1/reservations", s.reserve)
 	mux.HandleFunc("GET /v1/reservations/{id}", s.showReservation)
 	mux.HandleFunc("POST /v1/reservations/{id}/confirm", s.confirm)
 	mux.HandleFunc("POST /v1/reservations/{id}/release", s.release)
 	mux.HandleFunc("POST /v1/sales/{id}/return", s.giveBack)
-	return web.RequireBearer(mux, s.cfg.TokenHint, s.cfg.OperatorToken, s.cfg.SalesToken)
+	return mux
 }
 
 // RegisterBackend adds the routes for programs, on the operators' listener.
-func (s *Shop) RegisterBackend(mux *http.ServeMux) {
+func (s *Shop) RegisterBackend(mux web.Router) {
 	backend := s.backend()
-	for _, pattern := range []string{
-		"POST /v1/reservations", "GET /v1/reservations/{id}", "POST /v1/reservations/{id}/confirm",
-		"POST /v1/reservations/{id}/release", "POST /v1/sales/{id}/return",
-	} {
-		mux.Handle(pattern, backend)
-	}
+	backend.Mount(mux, web.RequireBearer(backend, s.cfg.TokenHint, s.cfg.OperatorToken, s.cfg.SalesToken))
 }
 
 // reserve answers POST /v1/reservations: a checkout's body with ttl_seconds.
@@ -60,18 +54,31 @@ func (s *Shop) reserve(w http.ResponseWriter, r *http.Request) {
 	web.WriteJSON(w, http.StatusCreated, reservation)
 }
 
+// reservationBody is what POST /v1/reservations takes: a cart, and for how long.
+type reservationBody struct {
+	SKU       string         `json:"sku"`
+	Quantity  int64          `json:"quantity"`
+	Items     []reservedItem `json:"items"`
+	Reference string         `json:"reference"`
+	Seconds   *int64         `json:"ttl_seconds"`
+}
+
+// reservedItem is one line of a cart.
+type reservedItem struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
 func parseReservation(body []byte) (restock.Cart, time.Duration, error) {
 	cart, err := parseCart(body)
 	if err != nil {
 		return cart, 0, err
 	}
 	ttl := restock.ReservationTTL
-	var timed struct {
-		Seconds *int64 `json:"ttl_seconds"`
-	}
+	var timed reservationBody
 	if len(bytes.TrimSpace(body)) > 0 {
-		if err := json.Unmarshal(body, &timed); err != nil {
-			return cart, 0, invalid("ttl_seconds must be a whole number of seconds")
+		if err := web.DecodeJSON(body, &timed); err != nil {
+			return cart, 0, err
 		}
 	}
 	if timed.Seconds != nil {
@@ -145,8 +152,8 @@ func parseReturn(body []byte) ([]restock.Line, string, error) {
 		Items  []item `json:"items"`
 		Reason string `json:"reason"`
 	}
-	if err := json.Unmarshal(body, &request); err != nil {
-		return nil, "", invalid(`the body must be JSON such as {"items":[{"sku":"CP-502101","quantity":1}],"reason":"damaged"}: %v`, err)
+	if err := web.DecodeJSON(body, &request); err != nil {
+		return nil, "", err
 	}
 	if request.Reason == "" || len(request.Reason) > reasonBytesMax {
 		return nil, "", invalid("a reason of 1 to %d bytes is needed", reasonBytesMax)

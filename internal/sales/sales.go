@@ -72,7 +72,7 @@ func New(store Store, cfg Config) *Shop {
 }
 
 // Register adds the routes for buyers.
-func (s *Shop) Register(mux *http.ServeMux) {
+func (s *Shop) Register(mux web.Router) {
 	product := web.CORS(s.cfg.CORSOrigins, "GET", http.HandlerFunc(s.product))
 	mux.Handle("GET /product/{product}", product)
 	mux.Handle("OPTIONS /product/{product}", product)

@@ -54,7 +54,7 @@ func NewHealth(logger *slog.Logger, checks ...Check) *Health {
 }
 
 // Register adds LivePath and ReadyPath to the mux.
-func (h *Health) Register(mux *http.ServeMux) {
+func (h *Health) Register(mux Router) {
 	mux.HandleFunc("GET "+LivePath, h.live)
 	mux.HandleFunc("GET "+ReadyPath, h.ready)
 }

@@ -16,6 +16,9 @@ const (
 	pageAfterBytesMax = 256
 )
 
+// afterParameter says where a page begins.
+const afterParameter = "after"
+
 // Page is the part of a list that a caller asks for.
 type Page struct {
 	Limit int
@@ -29,7 +32,7 @@ func ParsePage(r *http.Request) (Page, error) {
 	if err != nil {
 		return Page{}, restock.Errorf(restock.Invalid, restock.CodeInvalid, "The query cannot be read. Percent-encode it.")
 	}
-	page := Page{Limit: PageLimitDefault, After: query.Get("after")}
+	page := Page{Limit: PageLimitDefault, After: query.Get(afterParameter)}
 	if len(page.After) > pageAfterBytesMax {
 		return Page{}, restock.Errorf(restock.Invalid, restock.CodeInvalid,
 			"after is too long. Send what the page before gave as next.")
