@@ -23,6 +23,7 @@ import (
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/hooks"
 	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/openapi"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/replenish"
 	"github.com/restock/restock/internal/sales"
@@ -345,6 +346,7 @@ func (a *app) route() {
 		health.Register(a.adminRoutes)
 		a.adminRoutes.HandleFunc("/", web.SeedNotFound)
 	}
+	openapi.New(a.log).Register(a.adminRoutes)
 	// Whatever the seed does not know is not found there, in its own words.
 	unknown := http.Handler(http.HandlerFunc(web.SeedNotFound))
 	chosen := chosenRoles(a.cfg.Roles)

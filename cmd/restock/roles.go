@@ -16,9 +16,9 @@ const allRoles = "all"
 // role is one part of the service, which can run in a process of its own.
 type role struct {
 	name   string
-	public func(*app, web.Router)            // routes for buyers, factories and ad managers
+	public func(*app, web.Router)                // routes for buyers, factories and ad managers
 	strays func(*app, http.Handler) http.Handler // answers what no route of public knows
-	admin  func(*app, web.Router)            // routes for operators
+	admin  func(*app, web.Router)                // routes for operators
 	run    func(*app) []func(context.Context) error
 	keys   bool // it signs or verifies callback addresses, or links in mails
 	// operators: it has the operator's routes that commands ask for.

@@ -41,9 +41,9 @@ type document struct {
 }
 
 type pathItem struct {
-	Parameters                []*parameter
-	Get, Post, Put, Delete    *operation
-	Patch, Options            *operation
+	Parameters             []*parameter
+	Get, Post, Put, Delete *operation
+	Patch, Options         *operation
 }
 
 // methods are the operations of a path in the order in which they are shown.
@@ -105,7 +105,7 @@ type header struct {
 
 type media struct {
 	Schema   *schema
-	Example  *yaml.Node
+	Example  yaml.Node
 	Examples ordered[struct{ Value yaml.Node }]
 }
 

@@ -440,8 +440,8 @@ func bounds(of string, least, most *int64) string {
 
 func (m media) examples() ([]example, error) {
 	var all []example
-	if m.Example != nil {
-		text, err := written(m.Example)
+	if !m.Example.IsZero() {
+		text, err := written(&m.Example)
 		if err != nil {
 			return nil, err
 		}

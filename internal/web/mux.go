@@ -48,7 +48,7 @@ func (m *Mux) Handle(pattern string, handler http.Handler) {
 	if pattern == "/" {
 		m.unknown = handler
 	}
-	if m.refuse != nil {
+	if m.refuse != nil && strings.Contains(pattern, " ") { // one without a method is of what nobody serves
 		handler = m.taking(strings.FieldsFunc(query, func(r rune) bool { return r == '&' }), handler)
 	}
 	m.mux.Handle(pattern, handler)

@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -206,7 +207,7 @@ func (c *Contract) Check(x *Exchange) error {
 		return nil // net/http answered it, in plain text
 	}
 	route := c.Find(x.Method, splittable(target))
-	if route == nil {
+	if clean := path.Clean(target.Path); route == nil || clean != target.Path && clean+"/" != target.Path {
 		return c.checkUnknown(x, target)
 	}
 	if x.Status/100 == 2 {
