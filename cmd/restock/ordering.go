@@ -92,7 +92,7 @@ func (s *switching) turn(c *console, action string) error {
 		if *s.Factory == "" { // such as a variable of the shell that is not set
 			return fmt.Errorf("--factory names none; leave it out to %s ordering everywhere", action)
 		}
-		body.Factory = *s.Factory
+		body.Factory = s.Factory
 	}
 	var state restock.OrderingSwitch
 	if err := s.post(c, "/v1/ordering/"+action, body, &state); err != nil {
@@ -101,8 +101,8 @@ func (s *switching) turn(c *console, action string) error {
 	if s.JSON {
 		return printJSON(c, state)
 	}
-	if body.Factory != "" {
-		c.printf("%s: %sd\n", printable(body.Factory), action)
+	if body.Factory != nil {
+		c.printf("%s: %sd\n", printable(*body.Factory), action)
 	}
 	printSwitch(c, state)
 	return nil

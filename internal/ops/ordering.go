@@ -27,7 +27,19 @@ type Switch interface {
 type SwitchBody struct {
 	ActBody
 
-	Factory string `json:"factory,omitempty"`
+	Factory *string `json:"factory,omitempty"`
+}
+
+// factory is "" for all of ordering. An empty name is a mistake, and must not
+// stop everything.
+func (b SwitchBody) factory() (string, error) {
+	if b.Factory == nil {
+		return "", nil
+	}
+	if *b.Factory == "" {
+		return "", invalid("factory is empty; leave it out for all factories")
+	}
+	return *b.Factory, nil
 }
 
 // SnoozeBody is what POST /v1/products/{product}/snooze takes. Without a time
@@ -60,14 +72,18 @@ func (a *api) orderingSwitch(w http.ResponseWriter, r *http.Request) {
 func (a *api) turn(result string, do func(context.Context, string, restock.Act) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, act, _, err := readAct[SwitchBody](w, r, actionBytesMax)
+		var factory string
 		if err == nil {
-			err = do(r.Context(), body.Factory, act)
+			factory, err = body.factory()
+		}
+		if err == nil {
+			err = do(r.Context(), factory, act)
 		}
 		if err != nil {
 			a.fail(w, r, err)
 			return
 		}
-		a.log.WarnContext(r.Context(), "ordering "+result, "factory", body.Factory, "by", act.By, "reason", act.Reason)
+		a.log.WarnContext(r.Context(), "ordering "+result, "factory", factory, "by", act.By, "reason", act.Reason)
 		a.orderingSwitch(w, r)
 	}
 }

@@ -117,7 +117,7 @@ func page(t *testing.T, method, target string, form url.Values) (int, string) {
 	if form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	a, err := blackbox.Exchange(request)
+	a, err := blackbox.Exchange(t, request)
 	if err != nil {
 		t.Fatal(err)
 	}

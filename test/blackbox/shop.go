@@ -18,6 +18,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
+	"github.com/restock/restock/test/contract"
 )
 
 // WaitMax bounds every wait for what the program does by itself.
@@ -175,12 +176,14 @@ func (s *Shop) post(target string, body []byte) (Answer, error) {
 		return Answer{}, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	return Exchange(request)
+	return Exchange(s.t, request)
 }
 
-// Exchange has a connection of its own, so that Go repeats nothing by itself.
-func Exchange(request *http.Request) (Answer, error) {
-	client := &http.Client{Timeout: answerMax, Transport: &http.Transport{DisableKeepAlives: true}}
+// Exchange has a connection of its own, so that Go repeats nothing by itself. It
+// holds the request and its answer against the description of the API.
+func Exchange(t testing.TB, request *http.Request) (Answer, error) {
+	t.Helper()
+	client := &http.Client{Timeout: answerMax, Transport: contract.Watched(t, &http.Transport{DisableKeepAlives: true})}
 	response, err := client.Do(request) //nolint:gosec // to the server of the test.
 	if err != nil {
 		return Answer{}, err
@@ -201,7 +204,7 @@ func (s *Shop) Operate(method, path, body string) (Answer, error) {
 		return Answer{}, err
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	return Exchange(request)
+	return Exchange(s.t, request)
 }
 
 // Get reads from the operator's API, which must answer.

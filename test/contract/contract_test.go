@@ -1,9 +1,9 @@
 package contract_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
-	"net/http"
 
 	"github.com/restock/restock/test/contract"
 )

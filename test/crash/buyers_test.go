@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
+
+	"github.com/restock/restock/test/contract"
 )
 
 // outcome is what a buyer knows about a purchase.
@@ -61,10 +64,10 @@ const (
 	thinkTime = 12 * time.Millisecond
 )
 
-func newBuyers(address string, up *gate, skus []string, d *dice) *buyers {
+func newBuyers(t *testing.T, address string, up *gate, skus []string, d *dice) *buyers {
 	return &buyers{
 		checkout: address + "/checkout", up: up, skus: skus, dice: d,
-		client:  &http.Client{Timeout: checkoutTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: buyersCount}},
+		client:  &http.Client{Timeout: checkoutTimeout, Transport: contract.Sampled(t, &http.Transport{MaxIdleConnsPerHost: buyersCount})},
 		flights: newFlights("checkout"), served: newSignal(),
 	}
 }

@@ -111,7 +111,7 @@ func open(t *testing.T, seed uint64) *world {
 	t.Cleanup(closeMail)
 	catalogue, skus := w.catalogue(folder)
 	address := w.quietAddress()
-	w.buyers = newBuyers("http://"+address, up, skus, w.dice)
+	w.buyers = newBuyers(t, "http://"+address, up, skus, w.dice)
 	log, err := os.Create(filepath.Join(folder, "server.log"))
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
+	"github.com/restock/restock/test/contract"
 )
 
 // The limits of what a healthy build and server take.
@@ -168,7 +169,7 @@ func TestARepeatAfterACrashAnswersTheStoredSale(t *testing.T) {
 // crash lets buyers buy, and kills the server when so many were answered.
 func (b *binary) crash(round, answers int) ([]request, time.Time) {
 	const buyers = 24
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: buyers}}
+	client := &http.Client{Transport: contract.Sampled(b.t, &http.Transport{MaxIdleConnsPerHost: buyers})}
 	defer client.CloseIdleConnections()
 	var (
 		left     atomic.Int64
@@ -212,7 +213,7 @@ func (b *binary) crash(round, answers int) ([]request, time.Time) {
 func (b *binary) repeat(requests []request, killed time.Time) int {
 	b.t.Helper()
 	const atOnce = 24
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}
+	client := &http.Client{Transport: contract.Sampled(b.t, &http.Transport{MaxIdleConnsPerHost: atOnce})}
 	defer client.CloseIdleConnections()
 	var (
 		hits  atomic.Int64

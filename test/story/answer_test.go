@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/restock/restock/test/contract"
 )
 
 // answer is what a request was answered with.
@@ -40,8 +41,12 @@ func askBy(ctx context.Context, by http.RoundTripper, method, url string, header
 		return answer{}, fmt.Errorf("addressing the request: %w", err)
 	}
 	maps.Copy(request.Header, header)
+	var broken error // of the description
+	if _, watched := by.(*contract.Transport); !watched {
+		by = &contract.Transport{Base: by, Report: func(err error) { broken = err }}
+	}
 	response, err := by.RoundTrip(request)
-	if err != nil {
+	if err = errors.Join(err, broken); err != nil {
 		return answer{}, fmt.Errorf("%s %s: %w", method, url, err)
 	}
 	text, err := io.ReadAll(response.Body)

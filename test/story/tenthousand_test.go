@@ -23,6 +23,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
+	"github.com/restock/restock/test/contract"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -176,7 +177,7 @@ func (town *town) buy(t *testing.T, purchases int, seed uint64) *clientLog {
 		group.Go(func() error {
 			b := buyer{
 				url: town.shop.url + "/checkout", random: rand.New(rand.NewPCG(seed, uint64(c))),
-				kept: &http.Transport{MaxIdleConnsPerHost: 1}, log: &logs[c],
+				kept: contract.Sampled(t, &http.Transport{MaxIdleConnsPerHost: 1}), log: &logs[c],
 			}
 			defer b.kept.CloseIdleConnections()
 			for n := c; n < purchases; n += clients {
@@ -202,7 +203,7 @@ func (town *town) buy(t *testing.T, purchases int, seed uint64) *clientLog {
 type buyer struct {
 	url    string
 	random *rand.Rand
-	kept   *http.Transport
+	kept   *contract.Transport
 	log    *clientLog
 }
 
