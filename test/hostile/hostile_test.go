@@ -129,6 +129,11 @@ func (h *hunt) learn() {
 			k.ids[name] = append(k.ids[name], fmt.Sprint(item[member]))
 		}
 	}
+	for _, order := range h.shop.Factory.Orders() {
+		if _, token, ok := strings.Cut(order.Callback, "token="); ok {
+			k.calls = append(k.calls, token)
+		}
+	}
 	h.known.Store(k)
 }
 

@@ -102,6 +102,7 @@ type request struct {
 type known struct {
 	token string
 	ids   map[string][]string // by the name of what they are of
+	calls []string            // tokens that factories call back with
 }
 
 // maker makes requests from the document and from chance.
@@ -139,6 +140,10 @@ func (m *maker) valid(p place) request {
 			}
 		}
 	}
+	if p.path == "/product/{product}" && p.method == http.MethodPost && len(k.calls) > 0 && m.one(2) {
+		query = append(query, "token="+k.calls[m.dice.IntN(len(k.calls))])
+		r.body = fmt.Appendf(nil, `{"MessageAttributeProductCnt":%s}`, pick(m, `"1"`, "2", `"0"`, `"-1"`, "null", "1.5", "[]", `"99999999999"`))
+	}
 	r.query = strings.Join(query, "&")
 	if !m.one(20) {
 		r.header = append(r.header, "Content-Type: "+pick(m, "application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain"))
@@ -146,7 +151,7 @@ func (m *maker) valid(p place) request {
 	if m.one(3) {
 		r.header = append(r.header, "Accept-Language: "+pick(m, "en", "ko", "fr;q=0.3, en;q=0.9"))
 	}
-	if p.body != nil {
+	if p.body != nil && r.body == nil {
 		body, err := json.Marshal(m.value(k, p.path, "", p.body, 0))
 		if err != nil {
 			panic(err) // an error of this test
