@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -39,25 +38,19 @@ type ByBody struct {
 }
 
 // Register adds the operator's routes.
-func (h *Hooks) Register(mux *http.ServeMux) {
-	routes := http.NewServeMux()
-	routes.HandleFunc("GET /v1/events", h.events)
-	routes.HandleFunc("GET /v1/webhooks", h.list)
+func (h *Hooks) Register(mux web.Router) {
+	routes := web.NewStrictMux(h.fail)
+	routes.HandleFunc("GET /v1/events?limit&after&type", h.events)
+	routes.HandleFunc("GET /v1/webhooks?limit&after", h.list)
 	routes.HandleFunc("POST /v1/webhooks", h.create)
 	routes.HandleFunc("GET /v1/webhooks/{id}", h.withID(h.show))
 	routes.HandleFunc("PATCH /v1/webhooks/{id}", h.withID(h.change))
 	routes.HandleFunc("DELETE /v1/webhooks/{id}", h.withID(h.remove))
 	routes.HandleFunc("POST /v1/webhooks/{id}/rotate-secret", h.withID(h.rotate))
-	routes.HandleFunc("GET /v1/webhooks/{id}/deliveries", h.withID(h.deliveries))
+	routes.HandleFunc("GET /v1/webhooks/{id}/deliveries?limit&after&state", h.withID(h.deliveries))
 	routes.HandleFunc("GET /v1/webhooks/{id}/deliveries/{event}", h.withID(h.delivery))
 	routes.HandleFunc("POST /v1/webhooks/{id}/deliveries/{event}/replay", h.withID(h.replay))
-	routes.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, r, restock.Errorf(restock.NotFound, restock.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
-	})
-	guarded := web.RequireBearer(routes, h.cfg.TokenHint, h.cfg.Token)
-	for _, path := range []string{"/v1/events", "/v1/webhooks", "/v1/webhooks/"} {
-		mux.Handle(path, guarded)
-	}
+	routes.Mount(mux, web.RequireBearer(routes, h.cfg.TokenHint, h.cfg.Token))
 }
 
 func (h *Hooks) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -100,7 +93,7 @@ func (h *Hooks) events(w http.ResponseWriter, r *http.Request) {
 	answer(h, w, r, http.StatusOK, events, err)
 }
 
-// typesOf reads ?type=, which may be there several times or with commas.
+// typesOf reads ?type=, which has commas.
 func typesOf(values []string) ([]restock.EventType, error) {
 	var types []restock.EventType
 	for _, value := range values {
@@ -311,8 +304,8 @@ func readAct(w http.ResponseWriter, r *http.Request) (restock.Act, error) {
 	}
 	var b ByBody
 	if len(text) > 0 {
-		if err := json.Unmarshal(text, &b); err != nil {
-			return restock.Act{}, invalid(`the body may be left out, or say who acts: {"by":"kim"}: %v`, err)
+		if err := web.DecodeJSON(text, &b); err != nil {
+			return restock.Act{}, err
 		}
 	}
 	return actOf(b.By)
@@ -323,10 +316,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return nil, invalid(`the body must be JSON such as {"url":"https://shop.example/hook","events":["stock.out"]}: %v`, err)
-	}
-	return text, nil
+	return text, web.DecodeJSON(text, into)
 }
 
 func invalid(format string, args ...any) error {

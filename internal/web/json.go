@@ -32,7 +32,7 @@ func DecodeJSON(body []byte, v any) error {
 		return invalidf("The body has more after its JSON value.")
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return invalidf("The body is not what this route takes: %v", err)
+		return invalidf("The JSON of the body is not what this route takes: %v", err)
 	}
 	return nil
 }

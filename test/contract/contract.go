@@ -191,7 +191,7 @@ const anyMedia = "*/*"
 // Media is the media type as which a body of a route is read.
 func (r *Route) Media(contentType string) string {
 	if !r.readsBody() {
-		return contentType
+		return "application/octet-stream"
 	}
 	content := r.Operation.RequestBody.Content
 	switch {

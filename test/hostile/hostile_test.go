@@ -97,7 +97,7 @@ func openHunt(t *testing.T, seed uint64) *hunt {
 		Factory:  blackbox.NewFactory(t, nil, nil),
 		Products: "  - {sku: BG-1, slug: bagel, name: Bagel, price: 2500, unit_cost: 900, opening_stock: 100000, factory: FF-500293, advertisement: donut-main, ordering: review, reorder_point: 10, order_quantity: 5}\n",
 		Sections: "advertisements:\n  - {name: donut-main, manager_email: ads@donut.example}\n",
-		Flags:    []string{"--alert-gap", "1h", "--sweep-interval", "5s", "--log-level", "error", "--queue-age-limit", "1h"},
+		Flags:    []string{"--alert-gap", "1h", "--sweep-interval", "5s", "--log-level", "error", "--queue-age-limit", "1h", "--webhook-allow", "127.0.0.0/8"},
 		Promise:  "A3 the server has to start",
 	})
 	h.address = strings.TrimPrefix(h.shop.URL(), "http://")
@@ -118,7 +118,7 @@ func (h *hunt) learn() {
 	k := &known{token: strings.TrimSpace(string(token)), ids: map[string][]string{}}
 	for name, member := range map[string]string{
 		"replenishment-orders": "order_id", "receipts": "receipt_id", "sales": "sale_id", "reservations": "reservation_id",
-		"ad-holds": "ad_hold_id", "dead-letters": "message_id",
+		"ad-holds": "ad_hold_id", "dead-letters": "message_id", "webhooks": "webhook_id", "events": "id",
 	} {
 		answer, err := h.shop.Operate(http.MethodGet, "/v1/"+name+"?limit=20", "")
 		var page struct{ Items []map[string]any }

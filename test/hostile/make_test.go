@@ -173,7 +173,10 @@ func (m *maker) parameter(k known, path, name string) string {
 	if ids := k.ids[of]; name == "id" && len(ids) > 0 && !m.one(8) {
 		return ids[m.dice.IntN(len(ids))]
 	}
-	if name == "id" {
+	if ids := k.ids["events"]; name == "event" && len(ids) > 0 {
+		return ids[m.dice.IntN(len(ids))]
+	}
+	if name != "file" {
 		return m.uuid()
 	}
 	return "page.css"
@@ -191,6 +194,10 @@ func (m *maker) queryValue(k known, name string, schema any) any {
 		return pick(m, "donut", "CP-502101", "BG-1")
 	case "after":
 		return ""
+	case "type":
+		return "stock.out"
+	case "from":
+		return m.now.Add(-time.Hour).UTC().Format(time.RFC3339)
 	case "queue":
 		return pick(m, "stock-queue", "ad-queue", "ops-queue")
 	}
@@ -322,8 +329,10 @@ func (m *maker) meant(k known, path, name string) (any, bool) {
 		return 0, true
 	case "queue":
 		return pick(m, "stock-queue", "ad-queue"), true
-	case "after", "callback_url":
+	case "acknowledges", "after", "callback_url":
 		return "", true
+	case "events":
+		return pick(m, []any{}, []any{"stock.out"}, []any{"stock.back", "stock.low"}), true
 	}
 	return nil, false
 }
