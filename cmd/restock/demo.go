@@ -17,6 +17,7 @@ import (
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/web"
+	"github.com/restock/restock/internal/webhook"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -117,6 +118,7 @@ func demoSettings(dir, catalog string) settings {
 		RetryBase: demoRetryBase, AlertGap: demoAlertGap,
 		QueueAgeLimit: ops.DefaultQueueAge, RelayAgeLimit: ops.DefaultRelayAge, EngineAway: ops.DefaultEngineAway,
 		AdReminder: ads.DefaultReminder, AdEscalation: ads.DefaultEscalation, AdSpacing: ads.DefaultSpacing,
+		WebhookTimeout: webhook.TotalTimeout, WebhookAgeLimit: ops.DefaultWebhookAge, EventRetention: time.Hour,
 		Retention: time.Hour, KeyRetention: keyRetentionMin, CORSOrigins: []string{"*"},
 	}
 }

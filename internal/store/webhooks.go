@@ -519,6 +519,9 @@ func (s *Store) PurgeWebhooks(ctx context.Context, before time.Time, limit int) 
 			return err
 		}
 		for i := range all {
+			if !all[i].removed && before.Unix() <= 0 {
+				continue // nothing is that old
+			}
 			if all[i].events, err = tx.oldDeliveries(ctx, all[i], before, limit-found); err != nil {
 				return err
 			}
@@ -591,13 +594,32 @@ func (t *tx) forgetDeliveries(ctx context.Context, o oldDeliveries) error {
 	return desk.ForgetQueue(ctx, restock.WebhookQueue(o.webhook))
 }
 
-// FailingWebhooks are the subscriptions that took nothing since they first failed.
+// notPutThere is what is wrong with a subscription whose events nobody sends.
+const notPutThere = "its events are not put into its queue; let a process run with the role hooks"
+
+// FailingWebhooks are the subscriptions that took nothing since they first
+// failed, and those whose events wait in the log.
 func (s *Store) FailingWebhooks(ctx context.Context) ([]restock.Webhook, error) {
 	var failing []restock.Webhook
 	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
 		var err error
-		failing, err = collect(ctx, tx, webhookColumns+` WHERE w.deleted_at IS NULL AND w.failing_since IS NOT NULL ORDER BY w.id`, nil, scanWebhook)
-		return err
+		if failing, err = collect(ctx, tx, webhookColumns+` WHERE w.deleted_at IS NULL AND w.failing_since IS NOT NULL ORDER BY w.id`, nil, scanWebhook); err != nil {
+			return err
+		}
+		behind, err := collect(ctx, tx, webhookColumns+` JOIN event_log l ON l.last_seq > w.after_seq
+			WHERE w.deleted_at IS NULL AND w.failing_since IS NULL ORDER BY w.id`, nil, scanWebhook)
+		if err != nil {
+			return err
+		}
+		for _, w := range behind {
+			if err := tx.one(ctx, `SELECT e.created_at FROM events e JOIN webhooks w ON e.seq > w.after_seq WHERE w.id = ? ORDER BY e.seq LIMIT 1`,
+				[]any{w.ID}, instant{&w.FailingSince}); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			w.LastError = notPutThere
+			failing = append(failing, w)
+		}
+		return nil
 	})
 	return failing, err
 }

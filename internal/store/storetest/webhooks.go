@@ -199,8 +199,16 @@ func eventsKept(t *testing.T, h harness) {
 	w := s.hook()
 	s.mustBuy("A", 1)
 	s.fanOut()
+	if failing, err := s.FailingWebhooks(s.ctx()); len(failing) > 0 || err != nil {
+		t.Errorf("failing are %+v, %v, want none", failing, err)
+	}
 	s.mustBuy("B", 1)
+	sold := s.clock.now()
 	s.clock.advance(time.Hour)
+	// While no process sends, that is known.
+	if failing, err := s.FailingWebhooks(s.ctx()); err != nil || len(failing) != 1 || !failing[0].FailingSince.Equal(sold) || !strings.Contains(failing[0].LastError, "hooks") {
+		t.Errorf("failing are %+v, %v, want the one whose event waits", failing, err)
+	}
 	if n, err := s.PurgeEvents(s.ctx(), s.clock.now(), 100); n != 1 || err != nil {
 		t.Errorf("%d events were removed, %v, want the one that is in its queue", n, err)
 	}
