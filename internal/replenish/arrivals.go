@@ -147,7 +147,8 @@ func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, ord
 		web.SeedError(w, req, r.log, err, "")
 		return
 	}
-	r.log.InfoContext(req.Context(), "callback received", keyOrder, order, keyAttempt, attempt, keyReceipt, receipt.ID,
+	// The factory need not know of traces; the order does.
+	r.log.InfoContext(web.Follow(req.Context(), receipt.TraceParent), "callback received", keyOrder, order, keyAttempt, attempt, keyReceipt, receipt.ID,
 		keyState, receipt.State, keyApplied, receipt.Applied, keyHeld, receipt.Held, keyReason, receipt.Reason, keyRemote, req.RemoteAddr)
 	r.answer(w, req, receipt)
 }

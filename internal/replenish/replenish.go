@@ -194,6 +194,9 @@ func (r *Replenisher) plan(ctx context.Context, id restock.ProductID) error {
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
+	if decision.Order && restock.TraceParent(ctx) == "" { // a sweep found it
+		ctx = restock.WithTraceParent(ctx, restock.TraceParentOf(decision.OrderID))
+	}
 	r.log.InfoContext(ctx, "decided", keySKU, decision.SKU, keyOrdered, decision.Order, keyOrder, decision.OrderID,
 		keyQuantity, decision.Quantity, keyReason, decision.Reason)
 	return nil

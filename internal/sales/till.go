@@ -135,6 +135,7 @@ func (t *till) serve(ctx context.Context, group []*buyer) {
 	carts := make([]restock.Cart, len(present))
 	for i, b := range present {
 		carts[i] = b.cart
+		carts[i].TraceParent = restock.TraceParent(b.ctx)
 	}
 	outcomes, err := t.store.Sell(ctx, carts)
 	if err == nil && len(outcomes) != len(present) {

@@ -59,7 +59,7 @@ func (l *requestLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(traceHeader, trace)
 	}
 	x := &exchange{ResponseWriter: w}
-	r = r.WithContext(restock.WithTraceParent(r.Context(), trace))
+	r = r.WithContext(context.WithValue(restock.WithTraceParent(r.Context(), trace), exchangeKey{}, x))
 	l.serve(x, r)
 	l.write(r, x, l.now().Sub(start))
 	if x.aborted {
@@ -85,7 +85,7 @@ func (l *requestLog) recovered(x *exchange, r *http.Request, cause any) {
 	}
 	l.logger.LogAttrs(r.Context(), slog.LevelError, "panic in a request",
 		slog.String(KeyPath, loggedPath(r)),
-		slog.String(KeyTrace, traceID(restock.TraceParent(r.Context()))),
+		slog.String(KeyTrace, restock.TraceID(restock.TraceParent(r.Context()))),
 		slog.String(KeyError, fmt.Sprint(cause)),
 		slog.String(KeyStack, string(debug.Stack())))
 	if x.status != 0 {
@@ -105,6 +105,10 @@ func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 	if !l.logger.Enabled(ctx, level) {
 		return
 	}
+	trace, own := restock.TraceID(restock.TraceParent(ctx)), slog.Attr{}
+	if x.story != "" && x.story != trace {
+		trace, own = x.story, slog.String(KeyRequestTrace, trace)
+	}
 	l.logger.LogAttrs(ctx, level, "request",
 		slog.String(KeyMethod, cut(r.Method)),
 		slog.String(KeyPath, loggedPath(r)),
@@ -112,7 +116,7 @@ func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 		slog.Int64(KeyBytes, x.bytes),
 		slog.Duration(KeyDuration, took),
 		slog.String(KeyRemote, r.RemoteAddr),
-		slog.String(KeyTrace, traceID(restock.TraceParent(ctx))))
+		slog.String(KeyTrace, trace), own)
 }
 
 func levelOf(ctx context.Context, r *http.Request, status int) slog.Level {
@@ -149,6 +153,7 @@ type exchange struct {
 	status  int // 0 until the header is written
 	bytes   int64
 	aborted bool
+	story   string // the id of the trace that the request turned out to belong to
 }
 
 // Unwrap lets http.ResponseController reach the connection.
