@@ -21,6 +21,13 @@ const (
 	OrderClosedShort      OrderState = "closed_short"
 )
 
+// OpenOrderStates lists the states of orders that are open.
+func OpenOrderStates() []OrderState {
+	return []OrderState{
+		OrderPlanned, OrderAwaitingApproval, OrderSending, OrderUnknown, OrderAccepted, OrderOverdue, OrderPartlyReceived, OrderHeld,
+	}
+}
+
 // Open reports whether the order still blocks its slot and counts as on order.
 func (s OrderState) Open() bool { return s != OrderReceived && s != OrderClosedShort }
 

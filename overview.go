@@ -32,6 +32,25 @@ func (o Overview) Waiting() int64 { return o.Awaiting + o.HeldOrders + o.HeldRec
 // ForPeople counts all that waits for a decision of a person.
 func (o Overview) ForPeople() int64 { return o.Waiting() + o.DeadLetters }
 
+// Levels are the numbers that machines watch. All are counted up to a bound, so
+// that who asks for them often costs sales nothing.
+type Levels struct {
+	Overview
+
+	// Watch are the products that are not healthy, the most urgent first, at most
+	// WatchMax.
+	Watch []Product
+	// Orders are the open ones by state, up to CountMax of each.
+	Orders map[OrderState]int64
+	Queues []QueueDepth
+	// Factories are those that are paused or spared in front, at most
+	// FactoriesWatched.
+	Factories []Factory
+}
+
+// FactoriesWatched bounds the factories that machines watch.
+const FactoriesWatched = 50
+
 // UrgencyQuery asks for one page of products, the most urgent first.
 type UrgencyQuery struct {
 	// Only asks for one urgency alone; nil for all.

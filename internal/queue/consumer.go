@@ -52,6 +52,8 @@ type Config struct {
 	// Context gives the context that a message is handled in, and logged, what
 	// the message says of it, such as its trace.
 	Context func(context.Context, Message) context.Context
+	// Observe is told what became of each message, and how long that took.
+	Observe func(outcome string, took time.Duration)
 }
 
 func (c Config) withDefaults() Config {
@@ -70,6 +72,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, time.Duration) {}
 	}
 	if c.Context == nil {
 		c.Context = func(ctx context.Context, _ Message) context.Context { return ctx }

@@ -23,6 +23,8 @@ type LogConfig struct {
 	Logger *slog.Logger
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // for new trace ids; default crypto/rand
+	// Observe is told the status of each answer; 0 is an answer that was broken off.
+	Observe func(status int)
 }
 
 // Log writes one line per request, answers a panic with 500, and gives every
@@ -35,7 +37,10 @@ type LogConfig struct {
 //
 // What is inside reaches Flush and deadlines through http.ResponseController.
 func Log(next http.Handler, cfg LogConfig) http.Handler {
-	l := &requestLog{next: next, logger: orDiscard(cfg.Logger), now: cfg.Now, random: cfg.Random}
+	l := &requestLog{next: next, logger: orDiscard(cfg.Logger), now: cfg.Now, random: cfg.Random, observe: cfg.Observe}
+	if l.observe == nil {
+		l.observe = func(int) {}
+	}
 	if l.now == nil {
 		l.now = time.Now
 	}
@@ -46,10 +51,11 @@ func Log(next http.Handler, cfg LogConfig) http.Handler {
 }
 
 type requestLog struct {
-	next   http.Handler
-	logger *slog.Logger
-	now    func() time.Time
-	random io.Reader
+	next    http.Handler
+	logger  *slog.Logger
+	now     func() time.Time
+	random  io.Reader
+	observe func(status int)
 }
 
 func (l *requestLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -101,6 +107,7 @@ func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 	if status == 0 && !x.aborted {
 		status = http.StatusOK // net/http sends it for a handler that wrote nothing
 	}
+	l.observe(status)
 	level := levelOf(ctx, r, status)
 	if !l.logger.Enabled(ctx, level) {
 		return
