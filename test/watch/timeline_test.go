@@ -3,12 +3,14 @@ package watch_test
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -57,6 +59,16 @@ func between(first, second scrape, changes map[string]course) timeline {
 			at = func(since time.Duration) float64 { return start + changed(max(since, 0)) }
 		}
 		all = append(all, line(end.labels, at))
+	}
+	for key, start := range first.series {
+		if _, there := second.series[key]; !there { // it ended
+			all = append(all, line(start.labels, func(since time.Duration) float64 {
+				if since < 0 {
+					return start.value
+				}
+				return math.Float64frombits(value.StaleNaN)
+			}))
+		}
 	}
 	return all
 }
