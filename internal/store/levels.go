@@ -47,3 +47,42 @@ func scanFactory(rows *sql.Rows) (restock.Factory, error) {
 	err := rows.Scan(factoryFields(&f)...)
 	return f, err
 }
+
+// FirstPage reads what the first page of the dashboard shows.
+func (s *Store) FirstPage(ctx context.Context, products int) (restock.FirstPage, error) {
+	var p restock.FirstPage
+	var err error
+	if p.Overview, err = s.Overview(ctx); err != nil {
+		return p, err
+	}
+	if p.Products, _, err = s.ProductsByUrgency(ctx, restock.UrgencyQuery{Limit: products}); err != nil {
+		return p, err
+	}
+	p.Beside, err = s.Beside(ctx)
+	return p, err
+}
+
+// Beside reads what stands beside the products there.
+func (s *Store) Beside(ctx context.Context) (restock.Beside, error) {
+	var b restock.Beside
+	var err error
+	waiting := restock.ListQuery{State: string(restock.OrderAwaitingApproval), Limit: restock.WaitingShown}
+	if b.Awaiting, _, err = s.Orders(ctx, waiting); err != nil {
+		return b, err
+	}
+	waiting.State = string(restock.OrderHeld)
+	if b.Held, _, err = s.Orders(ctx, waiting); err != nil {
+		return b, err
+	}
+	if b.Receipts, _, err = s.HeldReceipts(ctx, restock.ListQuery{Limit: restock.WaitingShown}); err != nil {
+		return b, err
+	}
+	if b.Queues, err = s.QueueDepths(ctx); err != nil {
+		return b, err
+	}
+	if b.Holds, err = s.AdHoldsOpenFirst(ctx, restock.HoldsShown); err != nil {
+		return b, err
+	}
+	b.Mails, err = s.SentMails(ctx, restock.MailsShown)
+	return b, err
+}
