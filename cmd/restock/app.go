@@ -340,7 +340,7 @@ func domainOf(address string) string {
 
 // route gives the listeners the routes of the chosen roles.
 func (a *app) route() {
-	health := web.NewHealth(a.log, web.Check{Name: "database", Run: a.store.Ping})
+	health := web.NewHealth(a.log, a.checks()...)
 	health.Register(a.publicRoutes)
 	if a.admin != a.public {
 		health.Register(a.adminRoutes)
