@@ -67,6 +67,7 @@ func (l *requestLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w}
 	r = r.WithContext(context.WithValue(restock.WithTraceParent(r.Context(), trace), exchangeKey{}, x))
 	l.serve(x, r)
+	l.observe(x.answered())
 	l.write(r, x, l.now().Sub(start))
 	if x.aborted {
 		panic(http.ErrAbortHandler) // net/http's way to drop the connection in silence
@@ -103,11 +104,7 @@ func (l *requestLog) recovered(x *exchange, r *http.Request, cause any) {
 
 func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 	ctx := r.Context()
-	status := x.status
-	if status == 0 && !x.aborted {
-		status = http.StatusOK // net/http sends it for a handler that wrote nothing
-	}
-	l.observe(status)
+	status := x.answered()
 	level := levelOf(ctx, r, status)
 	if !l.logger.Enabled(ctx, level) {
 		return
@@ -161,6 +158,14 @@ type exchange struct {
 	bytes   int64
 	aborted bool
 	story   string // the id of the trace that the request turned out to belong to
+}
+
+// answered is the status that the client got; 0 is an answer that was broken off.
+func (x *exchange) answered() int {
+	if x.status == 0 && !x.aborted {
+		return http.StatusOK // net/http sends it for a handler that wrote nothing
+	}
+	return x.status
 }
 
 // Unwrap lets http.ResponseController reach the connection.
