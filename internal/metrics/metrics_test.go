@@ -158,7 +158,7 @@ func TestLevelsAreReadOnceASecondHoweverManyAsk(t *testing.T) {
 	for i := range int64(3) {
 		storm()
 		if got := reads.Load(); got != i+1 {
-			t.Errorf("%d readings, want %d", got, i+1)
+			t.Errorf("I11 what is read is bounded: %d readings, want %d", got, i+1)
 		}
 		c.advance(time.Second)
 	}

@@ -46,7 +46,7 @@ func (s *shop) traces() map[string]string {
 func (s *shop) wantTraces(want map[string]string) {
 	s.t.Helper()
 	if diff := cmp.Diff(want, s.traces()); diff != "" {
-		s.t.Errorf("traces of the messages (-want +got):\n%s", diff)
+		s.t.Errorf("T1 one id finds the whole story: traces of the messages (-want +got):\n%s", diff)
 	}
 }
 
@@ -81,7 +81,7 @@ func tracesOfAnOrder(t *testing.T, h harness) {
 	r, err := s.Receive(s.traced(traceC), callback(a, 10, "ten"), upToMissing)
 	s.must(err)
 	if r.TraceParent != traceB {
-		t.Errorf("the receipt has the trace %q, want %q", r.TraceParent, traceB)
+		t.Errorf("T1 one id finds the whole story: the receipt has the trace %q, want %q", r.TraceParent, traceB)
 	}
 	s.wantTraces(map[string]string{"stock.low": "", "stock.out": "", "receipt.held": traceB, "stock.back": traceB})
 	orders, _, err := s.Orders(s.ctx(), restock.ListQuery{Limit: 10})
