@@ -80,8 +80,8 @@ func printStatus(c *console, status ops.StatusReport) {
 // printFirstPage prints what the first page of the dashboard shows.
 func printFirstPage(c *console, page restock.FirstPage) {
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	section := func(header string, any bool) {
-		if any {
+	section := func(header string, there bool) {
+		if there {
 			fmt.Fprintln(table, "\n"+header)
 		}
 	}

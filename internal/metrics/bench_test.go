@@ -2,7 +2,6 @@ package metrics_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +66,7 @@ func openShop(b *testing.B, m *metrics.Metrics) http.Handler {
 	b.Helper()
 	cfg := store.Config{Sync: func(string) error { return nil }}
 	shopCfg := sales.Config{}
-	logCfg := web.LogConfig{Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	logCfg := web.LogConfig{Logger: slog.New(slog.DiscardHandler)}
 	if m != nil {
 		cfg.Observe, shopCfg.Observe, shopCfg.ObserveGroup, logCfg.Observe = m.Commit, m.Checkout, m.Group, m.Answered("public")
 	}

@@ -109,7 +109,9 @@ func TestLevelsAreToldAsTheyAre(t *testing.T) {
 			{Queue: restock.RelayQueue, Waiting: 1, OldestAt: c.now().Add(-2 * time.Minute)},
 		},
 		Factories: []restock.Factory{
-			{Identifier: "FF-1", Breaker: restock.BreakerOpen}, {Identifier: "FF-2", Breaker: restock.BreakerHalfOpen, Paused: "x"}, {Identifier: "FF-3"},
+			{Identifier: "FF-1", Breaker: restock.BreakerOpen},
+			{Identifier: "FF-2", Breaker: restock.BreakerHalfOpen, Paused: "x"},
+			{Identifier: "FF-3"},
 			{Identifier: "not\xfftext"},
 		},
 	}
@@ -171,7 +173,7 @@ func TestWithoutADatabaseTheRestIsToldAndTheLogSaysWhyOnce(t *testing.T) {
 	c := &clock{}
 	var log strings.Builder
 	m := metrics.New(metrics.Build{}, metrics.Classes{Checkouts: []string{"sold"}})
-	var err error = errors.New("it is away")
+	err := errors.New("it is away")
 	m.Levels(func(ctx context.Context) (restock.Levels, error) {
 		if _, ok := ctx.Deadline(); !ok {
 			t.Error("reading the levels has no deadline")

@@ -47,7 +47,7 @@ func outcomeOf(err error) string {
 	if err == nil {
 		return OutcomeSold
 	}
-	switch restock.KindOf(err) {
+	switch restock.KindOf(err) { //nolint:exhaustive // the others are the buyer's mistakes.
 	case restock.OutOfStock:
 		return OutcomeOutOfStock
 	case restock.Unavailable:

@@ -13,19 +13,27 @@ const dashboardFile = "deploy/grafana/restock.json"
 
 // panel is what is needed here of a panel of Grafana.
 type panel struct {
-	ID          int
-	Type, Title string
-	Description string
-	GridPos     struct{ H, W, X, Y int }
-	Targets     []struct{ Expr string }
-	Panels      []panel
+	ID          int    `json:"id"`
+	Type        string `json:"type"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	GridPos     struct {
+		H int `json:"h"`
+		W int `json:"w"`
+		X int `json:"x"`
+		Y int `json:"y"`
+	} `json:"gridPos"`
+	Targets []struct {
+		Expr string `json:"expr"`
+	} `json:"targets"`
 }
 
 func panels(t *testing.T) []panel {
 	t.Helper()
 	var dashboard struct {
-		UID, Title string
-		Panels     []panel
+		UID    string  `json:"uid"`
+		Title  string  `json:"title"`
+		Panels []panel `json:"panels"`
 	}
 	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &dashboard); err != nil {
 		t.Fatal(err)
