@@ -146,6 +146,8 @@ type AdFacts struct {
 	// Products are sold out, or back, the first one first; at most AdProductsMax.
 	Products []AdProduct `json:"products,omitempty"`
 	Total    int         `json:"total"` // all of them
+	// TraceParent is the W3C trace context of what the mail tells.
+	TraceParent string `json:"traceparent,omitempty"`
 }
 
 // The limits of what a mail says, so that a catalogue cannot make it endless.

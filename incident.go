@@ -16,6 +16,11 @@ const (
 	IncidentDeadLetters IncidentKind = "dead_letters"
 )
 
+// IncidentKinds lists all kinds.
+func IncidentKinds() []IncidentKind {
+	return []IncidentKind{IncidentQueueOld, IncidentRelayStuck, IncidentEngineAway, IncidentDeadLetters}
+}
+
 // Incident is one stretch of time in which a condition lasted.
 type Incident struct {
 	ID      IncidentID   `json:"id"`

@@ -21,6 +21,13 @@ const (
 	OrderClosedShort      OrderState = "closed_short"
 )
 
+// OpenOrderStates lists the states of orders that are open.
+func OpenOrderStates() []OrderState {
+	return []OrderState{
+		OrderPlanned, OrderAwaitingApproval, OrderSending, OrderUnknown, OrderAccepted, OrderOverdue, OrderPartlyReceived, OrderHeld,
+	}
+}
+
 // Open reports whether the order still blocks its slot and counts as on order.
 func (s OrderState) Open() bool { return s != OrderReceived && s != OrderClosedShort }
 
@@ -37,6 +44,8 @@ type Order struct {
 	Reason     string     `json:"reason"`
 	HeldReason string     `json:"held_reason,omitempty"`
 	Cause      OrderCause `json:"cause"`
+	// TraceParent is the W3C trace context of what it came of.
+	TraceParent string `json:"traceparent,omitempty"`
 	// ReorderBudget is how many attempts beyond the first the factory may have
 	// accepted; a person who says "again" raises it.
 	ReorderBudget int       `json:"reorder_budget"`
@@ -98,6 +107,8 @@ type Attempt struct {
 	Status     int       `json:"http_status,omitempty"`
 	FactoryRef string    `json:"factory_ref,omitempty"` // the factory's own id, from its 201
 	Error      string    `json:"error,omitempty"`
+	// TraceParent is that of its order, for the call.
+	TraceParent string `json:"-"`
 }
 
 // Answer is what came of writing an attempt to the network.

@@ -11,16 +11,16 @@ const (
 
 // Overview is the state of everything.
 type Overview struct {
-	Products       map[Urgency]int64 // up to ProductCountMax of each urgency
-	Awaiting       int64             // orders that await approval, up to CountMax, as all that follow
-	HeldOrders     int64
-	OverdueOrders  int64
-	HeldReceipts   int64
-	DeadLetters    int64
-	AdHolds        int64      // conversations that are not at their end
-	Incidents      []Incident // that are open
-	OrderingPaused string
-	DigestsWaiting int64 // mails about problems that could not be sent yet
+	Products       map[Urgency]int64 `json:"products"` // up to ProductCountMax of each urgency
+	Awaiting       int64             `json:"awaiting"` // orders that await approval, up to CountMax, as all that follow
+	HeldOrders     int64             `json:"held_orders"`
+	OverdueOrders  int64             `json:"overdue_orders"`
+	HeldReceipts   int64             `json:"held_receipts"`
+	DeadLetters    int64             `json:"dead_letters"`
+	AdHolds        int64             `json:"ad_holds"`  // conversations that are not at their end
+	Incidents      []Incident        `json:"incidents"` // that are open
+	OrderingPaused string            `json:"ordering_paused,omitempty"`
+	DigestsWaiting int64             `json:"digests_waiting"` // mails about problems that could not be sent yet
 }
 
 // IncidentsShown bounds the incidents of an overview.
@@ -31,6 +31,50 @@ func (o Overview) Waiting() int64 { return o.Awaiting + o.HeldOrders + o.HeldRec
 
 // ForPeople counts all that waits for a decision of a person.
 func (o Overview) ForPeople() int64 { return o.Waiting() + o.DeadLetters }
+
+// FirstPage is what the first page of the dashboard shows, and restock status.
+type FirstPage struct {
+	Overview Overview     `json:"overview"`
+	Products []ProductRow `json:"products"` // the most urgent first
+	Beside   Beside       `json:"beside"`
+}
+
+// Beside is what stands beside the products: the latest of what waits for a
+// person, the queues, the conversations with ad managers, and the last mails.
+type Beside struct {
+	Awaiting []Order      `json:"awaiting"`
+	Held     []Order      `json:"held"`
+	Receipts []Receipt    `json:"receipts"`
+	Queues   []QueueDepth `json:"queues"`
+	Holds    []AdHold     `json:"ad_holds"`
+	Mails    []SentMail   `json:"mails"`
+}
+
+// The rows of what stands beside the products.
+const (
+	WaitingShown = 5 // of each kind
+	HoldsShown   = 5
+	MailsShown   = 6
+)
+
+// Levels are the numbers that machines watch. All are counted up to a bound, so
+// that who asks for them often costs sales nothing.
+type Levels struct {
+	Overview
+
+	// Watch are the products that are not healthy, the most urgent first, at most
+	// WatchMax.
+	Watch []Product
+	// Orders are the open ones by state, up to CountMax of each.
+	Orders map[OrderState]int64
+	Queues []QueueDepth
+	// Factories are those that are paused or spared in front, at most
+	// FactoriesWatched.
+	Factories []Factory
+}
+
+// FactoriesWatched bounds the factories that machines watch.
+const FactoriesWatched = 50
 
 // UrgencyQuery asks for one page of products, the most urgent first.
 type UrgencyQuery struct {
@@ -45,15 +89,15 @@ type UrgencyQuery struct {
 type ProductRow struct {
 	Product
 
-	Open []OpenOrder
+	Open []OpenOrder `json:"open,omitempty"`
 }
 
 // OpenOrder is what a list of products tells of an order.
 type OpenOrder struct {
-	ID          OrderID
-	State       OrderState
-	Outstanding int64
-	ExpectedAt  time.Time
+	ID          OrderID    `json:"order_id"`
+	State       OrderState `json:"state"`
+	Outstanding int64      `json:"outstanding"`
+	ExpectedAt  time.Time  `json:"expected_at,omitzero"`
 }
 
 // Expected is the open order whose goods are expected first, if any are.
@@ -107,13 +151,13 @@ type StockHistory struct {
 
 // QueueDepth is how much lies on a queue.
 type QueueDepth struct {
-	Queue    string
-	Waiting  int64 // for its turn, or to be tried again
-	InFlight int64 // being handled
-	Dead     int64
+	Queue    string `json:"queue"`
+	Waiting  int64  `json:"waiting"`   // for its turn, or to be tried again
+	InFlight int64  `json:"in_flight"` // being handled
+	Dead     int64  `json:"dead"`
 	// OldestAt is when the oldest message that is not handled was made; zero when
 	// there is none.
-	OldestAt time.Time
+	OldestAt time.Time `json:"oldest_at,omitzero"`
 }
 
 // MailKind says what a mail was about.
@@ -128,11 +172,11 @@ const (
 
 // SentMail is a mail as far as the tables know of it.
 type SentMail struct {
-	Kind          MailKind
-	To            string // "" is operations
-	SKU           SKU    // with whose stockout it began, of a mail about an advertisement
-	Advertisement string
-	MadeAt        time.Time
-	SentAt        time.Time // zero while nobody knows that it was
-	Unsure        bool      // it may have arrived
+	Kind          MailKind  `json:"kind"`
+	To            string    `json:"to,omitempty"`  // "" is operations
+	SKU           SKU       `json:"sku,omitempty"` // with whose stockout it began, of a mail about an advertisement
+	Advertisement string    `json:"advertisement,omitempty"`
+	MadeAt        time.Time `json:"made_at"`
+	SentAt        time.Time `json:"sent_at,omitzero"` // zero while nobody knows that it was
+	Unsure        bool      `json:"unsure,omitempty"` // it may have arrived
 }

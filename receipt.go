@@ -31,6 +31,8 @@ type Receipt struct {
 	CreatedAt time.Time    `json:"created_at"`
 	// Stock is what was available after it; not stored.
 	Available int64 `json:"-"`
+	// TraceParent is that of its order, when a callback is stored; not stored.
+	TraceParent string `json:"-"`
 }
 
 // Callback is what a factory reported, after its token was found good.

@@ -14,6 +14,9 @@ type Cart struct {
 	Lines     []Line
 	Reference string // the shop's own id of the purchase; optional
 	Key       Key    // makes a repeat harmless; optional
+	// TraceParent is the W3C trace context of the purchase: of many carts that are
+	// sold at once, each has its own.
+	TraceParent string
 }
 
 // Outcome is what became of one cart: a sale, or the reason why not.

@@ -29,6 +29,15 @@ func (u Urgency) String() string {
 	return names[u]
 }
 
+// MarshalText gives the name.
+func (u Urgency) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText reads a name. The error is of kind Invalid.
+func (u *Urgency) UnmarshalText(text []byte) (err error) {
+	*u, err = ParseUrgency(string(text))
+	return err
+}
+
 // ParseUrgency reads a name. The error is of kind Invalid.
 func ParseUrgency(name string) (Urgency, error) {
 	if at := slices.Index(urgencyNames(), name); at >= 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/restock/restock/internal/factory"
 	"github.com/restock/restock/internal/hooks"
 	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/metrics"
 	"github.com/restock/restock/internal/openapi"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/replenish"
@@ -46,6 +47,7 @@ type app struct {
 	running []func(context.Context) error
 
 	publicRoutes, adminRoutes *web.Mux
+	metrics                   *metrics.Metrics
 
 	shop        *sales.Shop
 	keyring     *replenish.Keyring
@@ -82,6 +84,7 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.openMetrics()
 	if err := a.openStore(ctx, zone); err != nil {
 		return err
 	}
@@ -119,7 +122,7 @@ func (a *app) openStore(ctx context.Context, zone *time.Location) error {
 	}
 	defer turn.Close()
 	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
-		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine,
+		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine, Observe: a.metrics.Commit,
 	})
 	return err
 }
@@ -197,7 +200,7 @@ func (a *app) listen(ctx context.Context) error {
 }
 
 func (a *app) server(ctx context.Context, name, address string, routes http.Handler) (*web.Server, error) {
-	handler := web.Log(web.Headers(routes), web.LogConfig{Logger: a.log})
+	handler := web.Log(web.Headers(routes), web.LogConfig{Logger: a.log, Observe: a.metrics.Answered(name)})
 	s := web.NewServer(web.Config{Name: name, Handler: handler, Logger: a.log})
 	return s, s.Listen(ctx, address)
 }
@@ -221,6 +224,7 @@ func (a *app) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sender = countedSender{sender, a.metrics.Mail}
 	catalog, err := a.store.ExportCatalog(ctx)
 	if err != nil {
 		return err
@@ -237,8 +241,9 @@ func (a *app) furnish(ctx context.Context) error {
 		return err
 	}
 	orders, placer := failpoints(a.store, factory.NewClient(factory.Config{TotalTimeout: a.cfg.FactoryTimeout}))
-	a.replenisher = replenish.New(orders, placer, replenish.Config{
-		Logger: a.log, PublicURL: a.publicURL(), Keys: a.keyring, TrustedProxies: proxies,
+	a.replenisher = replenish.New(orders, countedPlacer{placer, a.metrics.Call}, replenish.Config{
+		Observe: a.metrics.Callback,
+		Logger:  a.log, PublicURL: a.publicURL(), Keys: a.keyring, TrustedProxies: proxies,
 		SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow, CallTimeout: a.cfg.FactoryTimeout,
 	})
 	a.ads = ads.New(a.store, sender, ads.Config{
@@ -250,7 +255,7 @@ func (a *app) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.office = ops.New(officeStore{a.store, a.publicURL()}, a.store.Queue(), sender, ops.Config{
+	a.office = ops.New(officeStore{a.store, a.publicURL(), a.metrics.Callback}, a.store.Queue(), sender, ops.Config{
 		Logger: a.log, Orderer: a.replenisher, Decide: a.deciders(), Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
@@ -279,7 +284,7 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 	return sales.New(a.store, sales.Config{
 		Logger: a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
-		SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+		Observe: a.metrics.Checkout, ObserveGroup: a.metrics.Group, SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
 	}), nil
 }
 
@@ -298,7 +303,8 @@ func (a *app) openWebhook() (ops.Webhook, error) {
 			return nil, fmt.Errorf("%s: %w", a.cfg.OperationsWebhookSecretFile, err)
 		}
 	}
-	return webhook.New(a.cfg.OperationsWebhook, cfg)
+	hook, err := webhook.New(a.cfg.OperationsWebhook, cfg)
+	return countedWebhook{hook, a.metrics.Webhook}, err
 }
 
 func tokenHint(path string) string {
@@ -340,13 +346,14 @@ func domainOf(address string) string {
 
 // route gives the listeners the routes of the chosen roles.
 func (a *app) route() {
-	health := web.NewHealth(a.log, web.Check{Name: "database", Run: a.store.Ping})
+	health := web.NewHealth(a.log, a.checks()...)
 	health.Register(a.publicRoutes)
 	if a.admin != a.public {
 		health.Register(a.adminRoutes)
 		a.adminRoutes.HandleFunc("/", web.SeedNotFound)
 	}
 	openapi.New(a.log).Register(a.adminRoutes)
+	a.routeMetrics()
 	// Whatever the seed does not know is not found there, in its own words.
 	unknown := http.Handler(http.HandlerFunc(web.SeedNotFound))
 	chosen := chosenRoles(a.cfg.Roles)
@@ -418,6 +425,11 @@ func (a *app) close() error {
 type officeStore struct {
 	*store.Store
 	publicURL string
+	refused   func(class string)
+}
+
+func (s officeStore) RefuseReceipt(ctx context.Context, id restock.ReceiptID, act restock.Act) (restock.Receipt, error) {
+	return refuseReceipt(ctx, s.Store, s.refused, id, act)
 }
 
 func (s officeStore) ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error) {

@@ -34,6 +34,7 @@ func serveStore(t *testing.T, ctx context.Context) *serving {
 		t.Fatal(err)
 	}
 	s.app = &app{cfg: settings{Listen: "127.0.0.1:0"}, log: slog.New(slog.DiscardHandler), store: opened}
+	s.openMetrics()
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {
 			t.Error(err)

@@ -17,7 +17,12 @@ import (
 type dashboardStore struct {
 	*store.Store
 
-	decide restock.Deciders
+	decide  restock.Deciders
+	refused func(class string)
+}
+
+func (s dashboardStore) RefuseReceipt(ctx context.Context, id restock.ReceiptID, act restock.Act) (restock.Receipt, error) {
+	return refuseReceipt(ctx, s.Store, s.refused, id, act)
 }
 
 func (s dashboardStore) DeadLetters(ctx context.Context, q restock.DeadQuery) ([]restock.DeadLetter, string, error) {
@@ -56,8 +61,8 @@ func (a *app) openDashboard(operatorToken string, proxies []netip.Prefix, zone *
 			return nil, fmt.Errorf("the viewer's token in %s is the operator's; give viewers another one", a.cfg.ViewerTokenFile)
 		}
 	}
-	return dashboard.New(dashboardStore{a.store, a.deciders()}, dashboard.Config{
-		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+	return dashboard.New(dashboardStore{a.store, a.deciders(), a.metrics.Callback}, dashboard.Config{
+		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: a.cfg.tokenPath(),
 		TrustedProxies: proxies, Zone: zone, MailNote: a.cfg.mailNote(), Version: version,
 	})
 }

@@ -44,7 +44,7 @@ func misbehaviourLines() string {
 }
 
 func (f *factoryCommand) Run(c *console) error {
-	log := slog.New(slog.NewTextHandler(c.errOut, nil))
+	log := newLog(c.errOut, slog.LevelInfo)
 	nets, err := parseNets("--callback-nets", f.CallbackNets)
 	if err != nil {
 		return err

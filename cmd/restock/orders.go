@@ -65,6 +65,9 @@ func printOrder(c *console, o restock.Order) {
 	c.printf("order %s: %d × %s, %s\n", o.ID, o.Quantity, o.SKU, o.State)
 	c.printf("  made %s because %s\n", when(o.CreatedAt), printable(o.Reason))
 	c.printf("  received %d, expected %s\n", o.Received, when(o.ExpectedAt))
+	if trace := restock.TraceID(o.TraceParent); trace != "" {
+		c.printf("  trace %s\n", trace)
+	}
 	if !o.ClosedAt.IsZero() {
 		c.printf("  closed %s\n", when(o.ClosedAt))
 	} else if len(o.Attempts) > 0 {

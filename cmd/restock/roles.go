@@ -103,5 +103,12 @@ func chosenRoles(names []string) []role {
 
 // consumer makes the loop that handles the messages of one queue.
 func (a *app) consumer(name string, handlers map[string]queue.Handler) func(context.Context) error {
-	return queue.New(a.engine.driver, name, handlers, queue.Config{Logger: a.log, BackoffBase: a.cfg.RetryBase}).Run
+	return queue.New(a.engine.driver, name, handlers, queue.Config{Logger: a.log, BackoffBase: a.cfg.RetryBase, Context: traceOf, Observe: a.metrics.Handled(name)}).Run
+}
+
+// traceOf gives the handling of a message the trace of what it came of. A broker
+// may hold what strangers wrote: what is no traceparent is none.
+func traceOf(ctx context.Context, m queue.Message) context.Context {
+	trace, _ := restock.ParseTraceParent(m.TraceParent)
+	return restock.WithTraceParent(ctx, trace)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -25,7 +24,7 @@ func (serveCommand) Help() string {
 }
 
 func (s *serveCommand) Run(c *console) error {
-	log := slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: s.LogLevel}))
+	log := newLog(c.errOut, s.LogLevel)
 	a, err := openApp(c.ctx, s.settings, log)
 	if err != nil {
 		return err

@@ -224,6 +224,9 @@ func (d *Desk) look(ctx context.Context, id restock.AdvertisementID) error {
 
 func (d *Desk) send(ctx context.Context, s restock.AdSending) error {
 	m := d.compose(s.Hold, s.Kind)
+	if told := s.Hold.Mail(s.Kind).Facts.TraceParent; told != "" { // a repeat belongs to where it began
+		ctx = restock.WithTraceParent(ctx, told)
+	}
 	err := d.mail.Send(ctx, m)
 	// What became of the mail is recorded also when the message was lost meanwhile:
 	// whoever has it now must neither wait for this mail nor send it again.

@@ -30,7 +30,7 @@ func (d *Desk) compose(h restock.AdHold, kind restock.AdMailKind) mail.Message {
 	w := words{d: d, facts: written.Facts, kind: kind, link: d.linkTo(h, kind), expires: written.DueAt.Add(d.cfg.LinkLife)}
 	m := mail.Message{
 		ID: d.messageID(h, kind), From: d.cfg.From, ReplyTo: d.cfg.ReplyTo, To: h.Advertisement.ManagerEmail,
-		Date: written.DueAt, Kind: kindOf(kind),
+		Date: written.DueAt, Kind: kindOf(kind), TraceID: restock.TraceID(written.Facts.TraceParent),
 	}
 	subject := subjectOf(written.Facts, kind)
 	switch kind {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/dashboard"
@@ -43,34 +46,62 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// BenchmarkSaleBesideTenBrowsers prints what a sale takes alone, and while ten
-// browsers have pages open:
+// BenchmarkSaleBesideTenBrowsers sells in pairs, with and without ten browsers
+// that have pages open, one right after the other, and gives by how much the
+// browsers make sales slower:
 //
-//	go test -run '^$' -bench Sale -benchtime 20000x -count 5 ./internal/dashboard
+//	go test -run '^$' -bench Sale -benchtime 20x ./internal/dashboard
 func BenchmarkSaleBesideTenBrowsers(b *testing.B) {
-	for _, browsers := range []int{0, 10} {
-		b.Run(fmt.Sprintf("browsers=%d", browsers), func(b *testing.B) {
-			site := openDurable(b)
-			site.busy(plainNames())
-			site.stock("CP-4", 100_000_000)
-			visitor := site.operator()
-			for n := range browsers {
-				visitor.follow([]string{"/dashboard", "/dashboard/products/CP-4"}[n%2], "")
-			}
-			var refused atomic.Int64
-			b.SetParallelism(32)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					outcomes, err := site.store.Sell(context.Background(), []restock.Cart{{Lines: []restock.Line{{Product: "CP-4", Quantity: 1}}}})
-					if err != nil || outcomes[0].Err != nil {
-						refused.Add(1)
-					}
+	const browsers, sold, hundred = 10, 5_000, 100
+	site := openDurable(b)
+	site.busy(plainNames())
+	site.stock("CP-4", 100_000_000)
+	visitor := site.operator()
+	sell := func() float64 {
+		began := time.Now()
+		site.crowd(sold)
+		return time.Since(began).Seconds()
+	}
+	watched := func() float64 {
+		for n := range browsers {
+			open := visitor.follow([]string{"/dashboard", "/dashboard/products/CP-4"}[n%2], "")
+			defer open.stop()
+		}
+		return sell()
+	}
+	sell()
+	var ratios []float64
+	for b.Loop() {
+		var alone, beside float64
+		if len(ratios)%2 == 0 {
+			alone, beside = sell(), watched()
+		} else {
+			beside, alone = watched(), sell()
+		}
+		ratios = append(ratios, beside/alone)
+	}
+	slices.Sort(ratios)
+	b.ReportMetric((ratios[len(ratios)/2]-1)*hundred, "%slower")
+}
+
+// crowd sells one by one, to many buyers at once.
+func (s *site) crowd(sold int) {
+	const buyers = 32
+	var refused atomic.Int64
+	var all sync.WaitGroup
+	for range buyers {
+		all.Go(func() {
+			for range sold / buyers {
+				outcomes, err := s.store.Sell(context.Background(), []restock.Cart{{Lines: []restock.Line{{Product: "CP-4", Quantity: 1}}}})
+				if err != nil || outcomes[0].Err != nil {
+					refused.Add(1)
 				}
-			})
-			if n := refused.Load(); n > 0 {
-				b.Fatalf("%d of %d were refused", n, b.N)
 			}
 		})
+	}
+	all.Wait()
+	if n := refused.Load(); n > 0 {
+		s.t.Errorf("%d sales were refused", n)
 	}
 }
 

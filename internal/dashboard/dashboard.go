@@ -46,8 +46,8 @@ type Config struct {
 	Logger *slog.Logger
 	// OperatorToken and ViewerToken open a session. An empty one opens none.
 	OperatorToken, ViewerToken string
-	// TokenHint says on the page to sign in where the operator's token is found.
-	TokenHint string
+	// TokenFile is where the operator's token is found, for the page to sign in.
+	TokenFile string
 	// TrustedProxies tell the addresses of those who sign in.
 	TrustedProxies []netip.Prefix
 	Zone           *time.Location // of the times that are shown; default UTC

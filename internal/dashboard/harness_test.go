@@ -136,7 +136,7 @@ func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*das
 	t.Helper()
 	site := &site{t: t, store: s, clock: &clock{}}
 	cfg := dashboard.Config{
-		OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: "The token is in a file.", Version: "1.2.3",
+		OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: "/srv/restock/operator-token", Version: "1.2.3",
 		LiveInterval: 10 * time.Millisecond, Now: site.clock.now,
 	}
 	if change != nil {

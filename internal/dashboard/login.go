@@ -21,10 +21,10 @@ const (
 
 // loginForm is what the page to sign in shows.
 type loginForm struct {
-	Next    string
-	Name    string
-	Problem string // a key of the texts; "" at first
-	Hint    string
+	Next      string
+	Name      string
+	Problem   string // a key of the texts; "" at first
+	TokenFile string
 }
 
 // loginPage answers GET /dashboard/login.
@@ -38,7 +38,7 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request, status int, form loginForm) {
-	form.Hint = d.cfg.TokenHint
+	form.TokenFile = d.cfg.TokenFile
 	d.render(w, r, status, "login", &view{Title: "sign_in", Data: form})
 }
 

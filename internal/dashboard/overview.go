@@ -7,12 +7,9 @@ import (
 	"github.com/restock/restock"
 )
 
-// The rows of the first page.
 const (
+	// productRows bounds the products of one page.
 	productRows = 50
-	waitingRows = 5
-	mailRows    = 6
-	holdRows    = 5
 	// searchBytesMax bounds the words of a search.
 	searchBytesMax = 200
 )
@@ -27,12 +24,7 @@ type overviewData struct {
 	First    string // of the first page, when this is another; ""
 	Whole    bool   // this is the plain first page: beside the products stands all else
 
-	Awaiting []restock.Order
-	Held     []restock.Order
-	Receipts []restock.Receipt
-	Queues   []restock.QueueDepth
-	Holds    []restock.AdHold
-	Mails    []restock.SentMail
+	restock.Beside
 }
 
 // productRow is a product with its bar.
@@ -93,26 +85,7 @@ func (d *Dashboard) listed(r *http.Request, data *overviewData, after string) ([
 }
 
 // readBeside reads what stands beside the products.
-func (d *Dashboard) readBeside(r *http.Request, data *overviewData) error {
-	ctx := r.Context()
-	var err error
-	waiting := restock.ListQuery{State: string(restock.OrderAwaitingApproval), Limit: waitingRows}
-	if data.Awaiting, _, err = d.store.Orders(ctx, waiting); err != nil {
-		return err
-	}
-	waiting.State = string(restock.OrderHeld)
-	if data.Held, _, err = d.store.Orders(ctx, waiting); err != nil {
-		return err
-	}
-	if data.Receipts, _, err = d.store.HeldReceipts(ctx, restock.ListQuery{Limit: waitingRows}); err != nil {
-		return err
-	}
-	if data.Queues, err = d.store.QueueDepths(ctx); err != nil {
-		return err
-	}
-	if data.Holds, err = d.store.AdHoldsOpenFirst(ctx, holdRows); err != nil {
-		return err
-	}
-	data.Mails, err = d.store.SentMails(ctx, mailRows)
+func (d *Dashboard) readBeside(r *http.Request, data *overviewData) (err error) {
+	data.Beside, err = d.store.Beside(r.Context())
 	return err
 }

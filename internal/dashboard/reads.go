@@ -22,6 +22,7 @@ type Store interface {
 // Products is what there is, by urgency and by name.
 type Products interface {
 	Overview(ctx context.Context) (restock.Overview, error)
+	Beside(ctx context.Context) (restock.Beside, error)
 	ProductsByUrgency(ctx context.Context, q restock.UrgencyQuery) ([]restock.ProductRow, string, error)
 	SearchProducts(ctx context.Context, text string, limit int) (restock.Found, error)
 	Product(ctx context.Context, ref string) (restock.Product, error)

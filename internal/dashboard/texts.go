@@ -49,6 +49,7 @@ func loginWords() map[string][2]string {
 		},
 		"your_name":       {"이름", "Your name"},
 		"token":           {"토큰", "Token"},
+		"token_is_in":     {"운영자 토큰은 서버의 이 파일에 있습니다:", "The operator's token is in this file of the server:"},
 		"name_needed":     {"이름을 1~200바이트로 적어 주세요.", "Give your name, in 1 to 200 bytes."},
 		"wrong_token":     {"맞지 않는 토큰입니다.", "This token opens nothing here."},
 		"too_many_logins": {"시도가 너무 많습니다. 10초 뒤에 다시 해 주세요.", "Too many tries. Wait ten seconds."},

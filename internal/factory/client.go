@@ -118,7 +118,19 @@ func newOrder(ctx context.Context, factoryURL string, r Request) (*http.Request,
 	request.Header.Set("Content-Type", contentTypeJSON)
 	request.Header.Set("Accept", contentTypeJSON)
 	request.Header.Set("User-Agent", userAgent)
+	setTrace(ctx, request)
 	return request, nil
+}
+
+// traceHeader carries a W3C traceparent.
+const traceHeader = "Traceparent"
+
+// setTrace lets the other side log under the same trace. A factory that does
+// not know the header ignores it.
+func setTrace(ctx context.Context, request *http.Request) {
+	if trace := restock.TraceParent(ctx); trace != "" {
+		request.Header.Set(traceHeader, trace)
+	}
 }
 
 // transport is made for one attempt, so that its connection can serve no other.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/restock/restock"
 )
 
 // The defaults and limits of the Simulator.
@@ -67,6 +68,8 @@ type Job struct {
 	Body       []byte // as it came; it goes back unchanged
 	Report     Report // Body as it can be read
 	AcceptedAt time.Time
+	// TraceParent is the caller's W3C trace context; the callbacks carry it too.
+	TraceParent string
 	// Misbehaviour is what becomes of it, WellBehaved as a rule.
 	Misbehaviour Misbehaviour
 }
@@ -179,6 +182,7 @@ func (s *Simulator) take(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	job := Job{ID: s.config.NewID(), Body: body, Report: ParseCallback(body), AcceptedAt: s.config.Now()}
+	job.TraceParent, _ = restock.ParseTraceParent(r.Header.Get(traceHeader))
 	job.Misbehaviour = s.config.Misbehave(job)
 	manner, _ := mannerOf(job.Misbehaviour)
 	if manner.refuse != nil {
@@ -252,6 +256,7 @@ func (s *Simulator) call(ctx context.Context, job Job, call callback) {
 	case <-ctx.Done():
 		return
 	}
+	ctx = restock.WithTraceParent(ctx, job.TraceParent)
 	started := s.config.Now()
 	status, err := s.post(ctx, call.url, call.body)
 	s.log(ctx, job, status, s.config.Now().Sub(started), err)
@@ -275,6 +280,7 @@ func (s *Simulator) post(ctx context.Context, callbackURL string, body []byte) (
 	}
 	request.GetBody = nil
 	request.Header.Set("Content-Type", contentTypeJSON)
+	setTrace(ctx, request)
 	response, err := s.config.Transport.RoundTrip(request)
 	if err != nil {
 		return 0, fmt.Errorf("calling back: %w", err)

@@ -27,6 +27,9 @@ type letter struct {
 // headerAutoSubmitted (RFC 3834) keeps holiday notices from answering.
 const headerAutoSubmitted gomail.Header = "Auto-Submitted"
 
+// headerTrace leads from a mail to the log lines of what it tells.
+const headerTrace gomail.Header = "X-Restock-Trace"
+
 // Bytes gives a message as it is sent and kept. The error is permanent.
 func Bytes(m Message) ([]byte, error) {
 	l, err := compose(m)
@@ -123,6 +126,9 @@ func head(msg *gomail.Msg, m Message) {
 	msg.SetDateWithValue(m.Date.UTC())
 	msg.Subject(oneLine(m.Subject, SubjectRunesMax))
 	msg.SetGenHeader(headerAutoSubmitted, "auto-generated")
+	if isTraceID(m.TraceID) {
+		msg.SetGenHeader(headerTrace, m.TraceID)
+	}
 	if m.InReplyTo != "" {
 		msg.SetGenHeader(gomail.HeaderInReplyTo, "<"+m.InReplyTo+">")
 		msg.SetGenHeader(gomail.HeaderReferences, "<"+strings.Join(references(m), "> <")+">")
@@ -191,6 +197,11 @@ func controlToSpace(r rune) rune {
 		return -1
 	}
 	return r
+}
+
+func isTraceID(s string) bool {
+	_, ok := restock.ParseTraceParent("00-" + s + "-0000000000000001-00")
+	return ok
 }
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }

@@ -51,6 +51,9 @@ type Message struct {
 	Date time.Time
 	// Kind names the sort of mail for people and file names, as in "ad-stop".
 	Kind string
+	// TraceID is what leads from the mail to the log lines of what it tells, in the
+	// header X-Restock-Trace. What is no trace id is left out.
+	TraceID string
 }
 
 // The limits of a message.

@@ -133,10 +133,17 @@ type StatusReport struct {
 	CallbacksRefused int64 `json:"callbacks_refused"`
 	// Engines say how much lies on the brokers, if there are any.
 	Engines []EngineReport `json:"engines"`
+	// Page is what the first page of the dashboard shows.
+	Page restock.FirstPage `json:"page"`
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
 	status, err := a.store.Status(r.Context())
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	page, err := a.store.FirstPage(r.Context(), restock.WatchMax)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -164,9 +171,28 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		status.WebhooksWaiting = 0 // left from when there was one
 	}
 	web.WriteJSON(w, http.StatusOK, StatusReport{
-		Status: status, OrderingPaused: ordering.Paused, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
+		Status: status, Page: listed(page), OrderingPaused: ordering.Paused, Queues: queues, Mail: a.cfg.MailNote, PublicURL: a.cfg.PublicURL, Version: a.cfg.Version,
 		CallbacksRefused: a.cfg.CallbacksRefused(), Engines: a.engineReports(r.Context()),
 	})
+}
+
+// listed has lists where there is nothing, so that a script can walk them.
+func listed(p restock.FirstPage) restock.FirstPage {
+	fill(&p.Overview.Incidents)
+	fill(&p.Products)
+	fill(&p.Beside.Awaiting)
+	fill(&p.Beside.Held)
+	fill(&p.Beside.Receipts)
+	fill(&p.Beside.Queues)
+	fill(&p.Beside.Holds)
+	fill(&p.Beside.Mails)
+	return p
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
 }
 
 func (a *api) verify(w http.ResponseWriter, r *http.Request) {

@@ -55,6 +55,8 @@ type Store interface {
 	// PurgeKeys forgets idempotency keys that are older than a time.
 	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
 	Status(ctx context.Context) (restock.Status, error)
+	// FirstPage is what the first page of the dashboard shows.
+	FirstPage(ctx context.Context, products int) (restock.FirstPage, error)
 	Verify(ctx context.Context) ([]restock.Check, error)
 	// ApplyCatalog and ExportCatalog change and show what is sold.
 	ApplyCatalog(ctx context.Context, c restock.Catalog, dryRun bool) ([]restock.CatalogChange, error)

@@ -52,6 +52,11 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	Random          func() float64   // in [0, 1); safe for concurrent use
 	Now             func() time.Time // for the duration in the log
+	// Context gives the context that a message is handled in, and logged, what
+	// the message says of it, such as its trace.
+	Context func(context.Context, Message) context.Context
+	// Observe is told what became of each message, and how long that took.
+	Observe func(outcome string, took time.Duration)
 }
 
 func (c Config) withDefaults() Config {
@@ -73,6 +78,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, time.Duration) {}
+	}
+	if c.Context == nil {
+		c.Context = func(ctx context.Context, _ Message) context.Context { return ctx }
 	}
 	return c
 }
@@ -214,6 +225,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // then the receive is given back, so that another process has it at once.
 func (c *Consumer) start(ctx, working context.Context, d driver.Delivery) {
 	began := c.cfg.Now()
+	working = c.cfg.Context(working, d.Message)
 	var v verdict
 	if ctx.Err() != nil {
 		v = verdict{outcome: outcomeInterrupted}

@@ -46,6 +46,7 @@ func (c *Consumer) report(
 	case answerErr != nil:
 		result = outcomeUnanswered
 	}
+	c.cfg.Observe(string(result), took)
 	attrs := []slog.Attr{
 		slog.String(keyType, d.Type),
 		slog.String(keyMessageID, d.ID.String()),

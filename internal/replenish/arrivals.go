@@ -19,6 +19,20 @@ import (
 // token is held, with its beginning kept as evidence.
 const callbackBytesMax = restock.BodyBytesKept
 
+// What becomes of a report beside the states of a receipt.
+const (
+	CallbackFailed          = "failed"          // it could not be stored, and a factory calls once
+	CallbackUnauthenticated = "unauthenticated" // it came without a good token
+)
+
+// CallbackClasses lists what can become of a report.
+func CallbackClasses() []string {
+	return []string{
+		string(restock.ReceiptApplied), string(restock.ReceiptDuplicate), string(restock.ReceiptHeld), string(restock.ReceiptRefused),
+		CallbackFailed, CallbackUnauthenticated,
+	}
+}
+
 // tokenParameter is where the token stands in a callback address.
 const tokenParameter = "token"
 
@@ -144,10 +158,13 @@ func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, ord
 		Body: []byte(r.conceal(string(c.body))), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,
 	}, Judge)
 	if err != nil {
+		r.cfg.Observe(CallbackFailed)
 		web.SeedError(w, req, r.log, err, "")
 		return
 	}
-	r.log.InfoContext(req.Context(), "callback received", keyOrder, order, keyAttempt, attempt, keyReceipt, receipt.ID,
+	r.cfg.Observe(string(receipt.State))
+	// The factory need not know of traces; the order does.
+	r.log.InfoContext(web.Follow(req.Context(), receipt.TraceParent), "callback received", keyOrder, order, keyAttempt, attempt, keyReceipt, receipt.ID,
 		keyState, receipt.State, keyApplied, receipt.Applied, keyHeld, receipt.Held, keyReason, receipt.Reason, keyRemote, req.RemoteAddr)
 	r.answer(w, req, receipt)
 }

@@ -29,6 +29,7 @@ func (r *Replenisher) CallbacksRefused() int64 { return r.gate.refused.Load() }
 // refused counts one of them, and logs it unless its address has a line already.
 func (r *Replenisher) refused(req *http.Request) {
 	r.gate.refused.Add(1)
+	r.cfg.Observe(CallbackUnauthenticated)
 	if ok, unlogged := r.gate.lines.Allow(req); ok {
 		r.log.WarnContext(req.Context(), "callback without a good token", keyRemote, req.RemoteAddr, keyUnlogged, unlogged)
 	}

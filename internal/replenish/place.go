@@ -107,6 +107,7 @@ func (r *Replenisher) waitToPlace(ctx context.Context, err error) time.Duration 
 // send writes one attempt to the network and records what came of it. It is
 // called once per claim, and nothing in it repeats.
 func (r *Replenisher) send(ctx context.Context, a restock.Attempt) {
+	ctx = restock.WithTraceParent(ctx, a.TraceParent)
 	start := r.cfg.Now()
 	answer := r.placer.Place(ctx, a.Factory.URL, factory.Request{
 		ProductID: string(a.SKU), Count: a.Quantity, FactoryID: a.Factory.Identifier, Requester: a.Requester,

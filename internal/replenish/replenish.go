@@ -112,8 +112,10 @@ type Config struct {
 	BeatInterval time.Duration
 	// CallsMax bounds the calls in flight of this process to all factories.
 	CallsMax int
-	Now      func() time.Time
-	Random   func() float64 // in [0, 1)
+	// Observe is told what became of each report of a factory.
+	Observe func(class string)
+	Now     func() time.Time
+	Random  func() float64 // in [0, 1)
 }
 
 // Replenisher orders and receives.
@@ -147,6 +149,9 @@ func New(store Store, placer Placer, cfg Config) *Replenisher {
 	}
 	if cfg.CallsMax == 0 {
 		cfg.CallsMax = DefaultCallsMax
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string) {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -193,6 +198,9 @@ func (r *Replenisher) plan(ctx context.Context, id restock.ProductID) error {
 	}
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
+	}
+	if decision.Order && restock.TraceParent(ctx) == "" { // a sweep found it
+		ctx = restock.WithTraceParent(ctx, restock.TraceParentOf(decision.OrderID))
 	}
 	r.log.InfoContext(ctx, "decided", keySKU, decision.SKU, keyOrdered, decision.Order, keyOrder, decision.OrderID,
 		keyQuantity, decision.Quantity, keyReason, decision.Reason)

@@ -26,10 +26,13 @@ const (
 func (s *Shop) checkout(w http.ResponseWriter, r *http.Request) {
 	cart, err := readCart(w, r)
 	if err != nil {
+		s.cfg.Observe(outcomeOf(err), 0)
 		s.fail(w, r, err)
 		return
 	}
+	began := s.cfg.Now()
 	outcome := s.till.sell(r.Context(), cart)
+	s.cfg.Observe(outcomeOf(outcome.Err), s.cfg.Now().Sub(began))
 	switch {
 	case outcome.Err == nil:
 		s.sold(w, r, outcome.Sale)
@@ -37,6 +40,22 @@ func (s *Shop) checkout(w http.ResponseWriter, r *http.Request) {
 		s.refused(w, r, outcome)
 	default:
 		s.fail(w, r, outcome.Err)
+	}
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return OutcomeSold
+	}
+	switch restock.KindOf(err) { //nolint:exhaustive // the others are the buyer's mistakes.
+	case restock.OutOfStock:
+		return OutcomeOutOfStock
+	case restock.Unavailable:
+		return OutcomeUnavailable
+	case restock.Internal:
+		return OutcomeFailed
+	default:
+		return OutcomeInvalid
 	}
 }
 

@@ -51,6 +51,25 @@ type Config struct {
 	// is any number. Behind TrustedProxies the address is the one they saw.
 	CheckoutRate   float64
 	TrustedProxies []netip.Prefix
+	// Observe is told of each checkout that was read, and ObserveGroup of each
+	// group of carts that was decided together. Both are called often.
+	Observe      func(outcome string, took time.Duration)
+	ObserveGroup func(carts int, took time.Duration)
+	Now          func() time.Time // for what is observed
+}
+
+// The outcomes of a checkout, as they are observed.
+const (
+	OutcomeSold        = "sold"
+	OutcomeOutOfStock  = "out_of_stock"
+	OutcomeInvalid     = "invalid"     // the buyer's mistake
+	OutcomeUnavailable = "unavailable" // 503: to be tried again
+	OutcomeFailed      = "failed"      // an error of ours
+)
+
+// Outcomes lists them.
+func Outcomes() []string {
+	return []string{OutcomeSold, OutcomeOutOfStock, OutcomeInvalid, OutcomeUnavailable, OutcomeFailed}
 }
 
 // Shop serves buyers.
@@ -68,7 +87,18 @@ func New(store Store, cfg Config) *Shop {
 	if cfg.RefusedStatus == 0 {
 		cfg.RefusedStatus = http.StatusConflict
 	}
-	return &Shop{store: store, till: newTill(store), cfg: cfg}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, time.Duration) {}
+	}
+	if cfg.ObserveGroup == nil {
+		cfg.ObserveGroup = func(int, time.Duration) {}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Shop{store: store, till: newTill(store), cfg: cfg}
+	s.till.observe, s.till.now = cfg.ObserveGroup, cfg.Now
+	return s
 }
 
 // Register adds the routes for buyers.
@@ -85,6 +115,9 @@ func (s *Shop) Register(mux web.Router) {
 	mux.Handle("POST /checkout", checkout)
 	mux.Handle("OPTIONS /checkout", checkout)
 }
+
+// Waiting is how many carts stand in line.
+func (s *Shop) Waiting() int { return s.till.inLine() }
 
 // Run works the till until ctx ends; then it serves who is already waiting.
 func (s *Shop) Run(ctx context.Context) error { return s.till.run(ctx) }

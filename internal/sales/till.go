@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/restock/restock"
 )
@@ -25,7 +26,9 @@ const (
 // comes meanwhile waits in line for the next. So a buyer alone is served at
 // once, on his own goroutine, and groups grow with the crowd.
 type till struct {
-	store Store
+	store   Store
+	observe func(carts int, took time.Duration)
+	now     func() time.Time
 
 	mu     sync.Mutex
 	free   *sync.Cond // signalled when a group was served
@@ -43,7 +46,7 @@ type buyer struct {
 }
 
 func newTill(store Store) *till {
-	t := &till{store: store}
+	t := &till{store: store, observe: func(int, time.Duration) {}, now: time.Now}
 	t.free = sync.NewCond(&t.mu)
 	return t
 }
@@ -108,6 +111,12 @@ func (t *till) next() {
 	next[0].lead <- next
 }
 
+func (t *till) inLine() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.line)
+}
+
 // run keeps the till open until ctx ends; then nobody enters any more, and who
 // is in line is served before it returns.
 func (t *till) run(ctx context.Context) error {
@@ -135,8 +144,11 @@ func (t *till) serve(ctx context.Context, group []*buyer) {
 	carts := make([]restock.Cart, len(present))
 	for i, b := range present {
 		carts[i] = b.cart
+		carts[i].TraceParent = restock.TraceParent(b.ctx)
 	}
+	began := t.now()
 	outcomes, err := t.store.Sell(ctx, carts)
+	t.observe(len(carts), t.now().Sub(began))
 	if err == nil && len(outcomes) != len(present) {
 		err = errors.New("the store answered another number of carts than it was asked")
 	}

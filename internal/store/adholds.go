@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -253,6 +254,7 @@ func (t *tx) holdBefore(ctx context.Context, a adRow) (restock.AdHold, error) {
 
 // beginAdMail notes that a mail is tried, and what it says.
 func (t *tx) beginAdMail(ctx context.Context, a adRow, hold restock.AdHoldID, kind restock.AdMailKind, until time.Time) (restock.AdSending, error) {
+	a.Facts.TraceParent = restock.TraceParent(adStory(ctx, a))
 	facts, err := json.Marshal(a.Facts)
 	if err != nil {
 		return restock.AdSending{}, err
@@ -274,6 +276,15 @@ func (t *tx) beginAdMail(ctx context.Context, a adRow, hold restock.AdHoldID, ki
 	sending := restock.AdSending{Kind: kind, Until: until, Unsure: before.Unsure}
 	sending.Hold, err = t.adHold(ctx, hold)
 	return sending, err
+}
+
+// adStory gives a step that no event asked for the trace of the last mail.
+func adStory(ctx context.Context, a adRow) context.Context {
+	if restock.TraceParent(ctx) != "" {
+		return ctx
+	}
+	last := cmp.Or(a.Hold.Resume.Mail.Facts.TraceParent, a.Hold.Stop.Mail.Facts.TraceParent)
+	return restock.WithTraceParent(ctx, last)
 }
 
 // adRow is a situation with what only the store needs.

@@ -62,7 +62,7 @@ func (t *tx) publishAdDue(ctx context.Context, id restock.AdvertisementID) error
 	if p.id.IsZero() && len(a.Facts.Products) > 0 {
 		p = shown{a.product, a.Facts.Products[0].SKU}
 	}
-	return t.publish(ctx, restock.AdDue, restock.EventData{
+	return t.publish(adStory(ctx, a), restock.AdDue, restock.EventData{
 		AdvertisementID: id, ProductID: p.id, SKU: p.sku, StockoutID: a.Hold.StockoutID,
 	})
 }

@@ -199,7 +199,7 @@ func (t *tx) closeShort(ctx context.Context, p restock.Product, o orderRow) erro
 	}
 	after := p
 	after.Stock.OnOrder -= o.outstanding
-	if _, err := t.settle(ctx, p, after, true); err != nil {
+	if _, err := t.settle(o.story(ctx), p, after, true); err != nil {
 		return err
 	}
 	return t.publishOrder(ctx, restock.OrderLate, o.ID)

@@ -20,7 +20,7 @@ type orderRow struct {
 }
 
 const orderColumns = `o.id, o.product_id, p.sku, o.factory_id, o.state, o.quantity, o.received, o.unit_cost, o.reason, o.held_reason,
-	o.cause, o.reorder_budget, o.created_at, o.expected_at, o.closed_at, o.outstanding, o.attempts, o.due_at`
+	o.cause, o.reorder_budget, o.created_at, o.expected_at, o.closed_at, o.outstanding, o.attempts, o.due_at, o.trace_parent`
 
 const orderTables = ` FROM replenishment_orders o JOIN products p ON p.id = o.product_id `
 
@@ -33,7 +33,17 @@ func orderFields(o *orderRow) []any {
 		instant{&o.ClosedAt},
 		&o.outstanding, &o.attempts,
 		instant{&o.DueAt},
+		&o.TraceParent,
 	}
+}
+
+// story gives what follows from an order the trace that the order belongs to: a
+// factory that calls back, or a sweep, knows nothing of it.
+func (o orderRow) story(ctx context.Context) context.Context {
+	if o.TraceParent == "" {
+		return ctx
+	}
+	return restock.WithTraceParent(ctx, o.TraceParent)
 }
 
 func scanOrder(rows *sql.Rows) (restock.Order, error) {

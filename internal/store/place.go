@@ -142,7 +142,7 @@ func (t *tx) claim(ctx context.Context, id restock.OrderID, owner string, lease 
 	a := restock.Attempt{
 		OrderID: id, Number: o.attempts, State: restock.AttemptSending, Quantity: o.Quantity - o.Received,
 		SKU: p.SKU, Slug: p.Slug, Factory: f, Requester: f.Requester,
-		Owner: owner, SentAt: t.now, LeaseUntil: t.now.Add(lease),
+		Owner: owner, SentAt: t.now, LeaseUntil: t.now.Add(lease), TraceParent: o.TraceParent,
 	}
 	if err := t.insertAttempt(ctx, &a); err != nil {
 		return a, err
@@ -262,5 +262,5 @@ func (t *tx) publishOrder(ctx context.Context, typ restock.EventType, id restock
 	if err != nil {
 		return err
 	}
-	return t.publish(ctx, typ, restock.EventData{ProductID: o.ProductID, SKU: o.SKU, OrderID: id})
+	return t.publish(o.story(ctx), typ, restock.EventData{ProductID: o.ProductID, SKU: o.SKU, OrderID: id})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -207,11 +208,14 @@ func (t *tx) insertOrder(ctx context.Context, s restock.Situation, slot int64, d
 	case s.Imported:
 		cause = restock.CauseImport
 	}
+	trace := cmp.Or(restock.TraceParent(ctx), restock.TraceParentOf(id)) // a sweep has none
+	ctx = restock.WithTraceParent(ctx, trace)
 	if err := t.must(ctx, `INSERT INTO replenishment_orders
-		(id, product_id, factory_id, state, slot, "manual", cause, reorder_budget, quantity, outstanding, unit_cost, reason, created_at, due_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, product_id, factory_id, state, slot, "manual", cause, reorder_budget, quantity, outstanding, unit_cost, reason, created_at, due_at,
+			trace_parent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, p.ID, p.FactoryID, string(state), slot, cause == restock.CauseManual, string(cause), restock.ReorderBudget,
-		d.Quantity, d.Quantity, p.UnitCost, d.Reason, micros(t.now), micros(t.now)); err != nil {
+		d.Quantity, d.Quantity, p.UnitCost, d.Reason, micros(t.now), micros(t.now), trace); err != nil {
 		return id, err
 	}
 	ordered := p

@@ -32,7 +32,8 @@ func (s *Store) Receive(ctx context.Context, c restock.Callback, judge func(rest
 		if err != nil {
 			return err
 		}
-		receipt.SKU = a.SKU
+		receipt.SKU, receipt.TraceParent = a.SKU, o.TraceParent
+		ctx = o.story(ctx)
 		before, err := tx.seen(ctx, c)
 		if err != nil {
 			return err
@@ -143,6 +144,7 @@ func (t *tx) book(ctx context.Context, p restock.Product, o orderRow, a restock.
 // applyGoods raises the stock by what is applied of a receipt, and its attempt
 // and order along.
 func (t *tx) applyGoods(ctx context.Context, p restock.Product, o orderRow, a restock.Attempt, r *restock.Receipt) error {
+	ctx = o.story(ctx)
 	after := p
 	after.Stock.OnHand += r.Applied
 	if err := t.move(ctx, after, restock.MovementReceipt, r.Applied, r.ID, ""); err != nil {

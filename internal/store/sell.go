@@ -219,8 +219,10 @@ func (c *counter) sell(cart restock.Cart) restock.Sale {
 	}
 	for i, line := range cart.Lines {
 		p := c.now[c.ids[line.Product]]
+		before := p.Stock
 		p.Stock.OnHand -= line.Quantity
 		c.now[p.ID] = p
+		c.noteOrigin(p, before, cart.TraceParent)
 		sale.Currency = p.Currency
 		sale.Total += p.Price * line.Quantity
 		sale.Lines[i] = restock.SaleLine{
@@ -231,6 +233,25 @@ func (c *counter) sell(cart restock.Cart) restock.Sale {
 		sale.Lines[i].Remaining = c.now[l.ProductID].Stock.Available()
 	}
 	return sale
+}
+
+// noteOrigin remembers whose cart took a product across a line: the messages of a
+// group are made at its end, and each belongs to one of its buyers.
+func (c *counter) noteOrigin(p restock.Product, before restock.Stock, trace string) {
+	low := p.Policy.Low(p.Stock) && !p.Policy.Low(before)
+	out := p.Stock.Available() == 0 && before.Available() > 0
+	if !low && !out {
+		return
+	}
+	if c.tx.origins == nil {
+		c.tx.origins = map[crossing]string{}
+	}
+	if low {
+		c.tx.origins[crossing{p.ID, restock.StockLow}] = trace
+	}
+	if out {
+		c.tx.origins[crossing{p.ID, restock.StockOut}] = trace
+	}
 }
 
 // close writes down what was sold, updates each product once, and counts the

@@ -199,8 +199,10 @@ func (db *server) act(ctx context.Context, l lane, how func(context.Context, *cr
 func (db *server) persist(ctx context.Context, c *crew, fn func(context.Context, *tx) error) error {
 	var locks []restock.ProductID // those that an earlier try found too late
 	for try := 1; ; try++ {
+		began := time.Now()
 		done, err := db.try(ctx, c, locks, fn)
 		if err == nil {
+			db.store.seen(1, time.Since(began))
 			db.store.wake(done)
 			return nil
 		}
@@ -374,6 +376,15 @@ func (db *server) retried() map[string]int64 {
 		"deadlock": db.retries[deadlock].Load(), "collision": db.retries[collision].Load(),
 		"connection lost": db.retries[lost].Load(), "lock order": db.retries[lockOrder].Load(),
 	}
+}
+
+// pools are the connections by what they are for.
+func (db *server) pools() map[string]*sql.DB {
+	all := map[string]*sql.DB{"reading": db.reading}
+	if db.urgent != nil {
+		all["urgent"], all["background"] = db.urgent.DB, db.background.DB
+	}
+	return all
 }
 
 // Retries gives how often acts were run again, by the reason; nil for a

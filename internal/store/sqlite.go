@@ -63,6 +63,10 @@ func openSQLite(ctx context.Context, path string, s *Store, cfg Config) (*sqlite
 	return db, nil
 }
 
+// pools are the connections by what they are for. The one that writes is the
+// writer's own.
+func (db *sqlite) pools() map[string]*sql.DB { return map[string]*sql.DB{"reading": db.reading} }
+
 func (db *sqlite) openWriter(ctx context.Context, path, vfs string) error {
 	// NORMAL, because the disk makes commits durable before they are answered.
 	writing, err := sql.Open("sqlite3", sqliteDSN(path, vfs, "synchronous(normal)"))

@@ -13,6 +13,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,9 @@ type Config struct {
 	Sync func(path string) error
 	// Zone is where the shop is: money is limited by its days. Default UTC.
 	Zone *time.Location
+	// Observe is told of each commit: how many acts it was, and how long it took
+	// until it was durable.
+	Observe func(acts int, took time.Duration)
 	// ReadOnly opens a database that is there already, as it is, for reading.
 	ReadOnly bool
 }
@@ -51,6 +55,7 @@ type Store struct {
 	db     database
 	sync   func(path string) error
 	zone   *time.Location
+	seen   func(acts int, took time.Duration)
 	orders chan struct{} // signalled when an order may be ready to be placed
 	events chan struct{} // signalled when an event was logged
 }
@@ -60,6 +65,7 @@ type database interface {
 	update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error
 	view(ctx context.Context, fn func(context.Context, *tx) error) error
 	failed() <-chan struct{}
+	pools() map[string]*sql.DB
 	close() error
 }
 
@@ -86,7 +92,7 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, outbox: cfg.Outbox, sync: cfg.Sync, zone: cfg.Zone, orders: make(chan struct{}, 1), events: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, now: cfg.Now, newID: cfg.NewID, queue: cfg.Queue, outbox: cfg.Outbox, sync: cfg.Sync, zone: cfg.Zone, seen: cfg.Observe, orders: make(chan struct{}, 1), events: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +101,9 @@ func newStore(cfg Config) *Store {
 	}
 	if s.zone == nil {
 		s.zone = time.UTC
+	}
+	if s.seen == nil {
+		s.seen = func(int, time.Duration) {}
 	}
 	if s.newID == nil {
 		s.newID = func() [16]byte { return uuid.Must(uuid.NewV7()) }
@@ -155,6 +164,9 @@ func (s *Store) insist(ctx context.Context, l lane, fn func(context.Context, *tx
 func (s *Store) view(ctx context.Context, fn func(context.Context, *tx) error) error {
 	return s.db.view(ctx, fn)
 }
+
+// Pools are the pools of connections, by what they are for.
+func (s *Store) Pools() map[string]*sql.DB { return s.db.pools() }
 
 // wake tells those who wait for what an act published.
 func (s *Store) wake(t *tx) {

@@ -29,6 +29,8 @@ type tx struct {
 	locks bool                // it locks rows: others may write at the same time
 	held  []restock.ProductID // products that are locked, in order
 
+	// origins say whose request made an event due, where an act serves many.
+	origins     map[crossing]string
 	letters     []letter // messages to insert when the act is done
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit
@@ -81,6 +83,12 @@ func (t *tx) must(ctx context.Context, query string, args ...any) error {
 	return nil
 }
 
+// crossing is an event of a product that many may bring about together.
+type crossing struct {
+	product restock.ProductID
+	event   restock.EventType
+}
+
 // letter is a message and the queue that it goes to.
 type letter struct {
 	queue   string
@@ -102,9 +110,13 @@ func (t *tx) publish(ctx context.Context, typ restock.EventType, data restock.Ev
 	if err != nil {
 		return fmt.Errorf("event %s: %w", typ, err)
 	}
+	trace := restock.TraceParent(ctx)
+	if one, ok := t.origins[crossing{data.ProductID, typ}]; ok {
+		trace = one
+	}
 	m := driver.Message{
 		ID: t.newID(), Type: string(typ), Subject: string(data.SKU), Time: t.now,
-		TraceParent: restock.TraceParent(ctx), Body: body,
+		TraceParent: trace, Body: body,
 	}
 	t.letters = append(t.letters, letter{queue, m})
 	return nil

@@ -169,6 +169,7 @@ func (w *writer) leave() {
 // commit runs whatever is waiting in one transaction, leaves the connection to
 // the next, and answers all of it once it is durable.
 func (w *writer) commit() {
+	began := time.Now()
 	group, err := w.write(context.Background()) // a caller who leaves must not break the group
 	written := w.disk.written()
 	w.answering.Add(1)
@@ -176,6 +177,7 @@ func (w *writer) commit() {
 	w.leave()
 	if err == nil {
 		err = w.disk.durable(written)
+		w.store.seen(len(group), time.Since(began))
 	}
 	for _, a := range group {
 		if err == nil {

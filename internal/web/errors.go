@@ -120,7 +120,7 @@ func logFault(r *http.Request, logger *slog.Logger, fault Fault, err error) {
 		slog.String(KeyMethod, cut(r.Method)),
 		slog.String(KeyPath, loggedPath(r)),
 		slog.String(KeyCode, string(fault.Code)),
-		slog.String(KeyTrace, traceID(restock.TraceParent(ctx))),
+		slog.String(KeyTrace, restock.TraceID(restock.TraceParent(ctx))),
 		slog.Any(KeyError, err))
 }
 

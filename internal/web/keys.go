@@ -10,11 +10,14 @@ const (
 	KeyDuration = "duration"
 	KeyRemote   = "remote"
 	KeyTrace    = "trace_id"
-	KeyCode     = "code" // of the problem that was answered
-	KeyError    = "error"
-	KeyStack    = "stack"
-	KeyServer   = "server"
-	KeyAddress  = "address"
-	KeyCheck    = "check" // the name of a health check
-	KeyLimit    = "limit"
+	// KeyRequestTrace is the trace that a request came with, where another one
+	// is that of its story.
+	KeyRequestTrace = "request_trace_id"
+	KeyCode         = "code" // of the problem that was answered
+	KeyError        = "error"
+	KeyStack        = "stack"
+	KeyServer       = "server"
+	KeyAddress      = "address"
+	KeyCheck        = "check" // the name of a health check
+	KeyLimit        = "limit"
 )

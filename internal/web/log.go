@@ -23,6 +23,8 @@ type LogConfig struct {
 	Logger *slog.Logger
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // for new trace ids; default crypto/rand
+	// Observe is told the status of each answer; 0 is an answer that was broken off.
+	Observe func(status int)
 }
 
 // Log writes one line per request, answers a panic with 500, and gives every
@@ -35,7 +37,10 @@ type LogConfig struct {
 //
 // What is inside reaches Flush and deadlines through http.ResponseController.
 func Log(next http.Handler, cfg LogConfig) http.Handler {
-	l := &requestLog{next: next, logger: orDiscard(cfg.Logger), now: cfg.Now, random: cfg.Random}
+	l := &requestLog{next: next, logger: orDiscard(cfg.Logger), now: cfg.Now, random: cfg.Random, observe: cfg.Observe}
+	if l.observe == nil {
+		l.observe = func(int) {}
+	}
 	if l.now == nil {
 		l.now = time.Now
 	}
@@ -46,10 +51,11 @@ func Log(next http.Handler, cfg LogConfig) http.Handler {
 }
 
 type requestLog struct {
-	next   http.Handler
-	logger *slog.Logger
-	now    func() time.Time
-	random io.Reader
+	next    http.Handler
+	logger  *slog.Logger
+	now     func() time.Time
+	random  io.Reader
+	observe func(status int)
 }
 
 func (l *requestLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -59,8 +65,9 @@ func (l *requestLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(traceHeader, trace)
 	}
 	x := &exchange{ResponseWriter: w}
-	r = r.WithContext(restock.WithTraceParent(r.Context(), trace))
+	r = r.WithContext(context.WithValue(restock.WithTraceParent(r.Context(), trace), exchangeKey{}, x))
 	l.serve(x, r)
+	l.observe(x.answered())
 	l.write(r, x, l.now().Sub(start))
 	if x.aborted {
 		panic(http.ErrAbortHandler) // net/http's way to drop the connection in silence
@@ -85,7 +92,7 @@ func (l *requestLog) recovered(x *exchange, r *http.Request, cause any) {
 	}
 	l.logger.LogAttrs(r.Context(), slog.LevelError, "panic in a request",
 		slog.String(KeyPath, loggedPath(r)),
-		slog.String(KeyTrace, traceID(restock.TraceParent(r.Context()))),
+		slog.String(KeyTrace, restock.TraceID(restock.TraceParent(r.Context()))),
 		slog.String(KeyError, fmt.Sprint(cause)),
 		slog.String(KeyStack, string(debug.Stack())))
 	if x.status != 0 {
@@ -97,13 +104,14 @@ func (l *requestLog) recovered(x *exchange, r *http.Request, cause any) {
 
 func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 	ctx := r.Context()
-	status := x.status
-	if status == 0 && !x.aborted {
-		status = http.StatusOK // net/http sends it for a handler that wrote nothing
-	}
+	status := x.answered()
 	level := levelOf(ctx, r, status)
 	if !l.logger.Enabled(ctx, level) {
 		return
+	}
+	trace, own := restock.TraceID(restock.TraceParent(ctx)), slog.Attr{}
+	if x.story != "" && x.story != trace {
+		trace, own = x.story, slog.String(KeyRequestTrace, trace)
 	}
 	l.logger.LogAttrs(ctx, level, "request",
 		slog.String(KeyMethod, cut(r.Method)),
@@ -112,7 +120,7 @@ func (l *requestLog) write(r *http.Request, x *exchange, took time.Duration) {
 		slog.Int64(KeyBytes, x.bytes),
 		slog.Duration(KeyDuration, took),
 		slog.String(KeyRemote, r.RemoteAddr),
-		slog.String(KeyTrace, traceID(restock.TraceParent(ctx))))
+		slog.String(KeyTrace, trace), own)
 }
 
 func levelOf(ctx context.Context, r *http.Request, status int) slog.Level {
@@ -149,6 +157,15 @@ type exchange struct {
 	status  int // 0 until the header is written
 	bytes   int64
 	aborted bool
+	story   string // the id of the trace that the request turned out to belong to
+}
+
+// answered is the status that the client got; 0 is an answer that was broken off.
+func (x *exchange) answered() int {
+	if x.status == 0 && !x.aborted {
+		return http.StatusOK // net/http sends it for a handler that wrote nothing
+	}
+	return x.status
 }
 
 // Unwrap lets http.ResponseController reach the connection.

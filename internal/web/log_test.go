@@ -200,3 +200,48 @@ func TestPanicInMidAnswerDropsTheConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestARequestThatBelongsToAnOlderStoryIsLoggedUnderIt: the report of a factory
+// belongs to the purchase that its order came of, whatever trace it came with.
+func TestARequestThatBelongsToAnOlderStoryIsLoggedUnderIt(t *testing.T) {
+	t.Parallel()
+	const story = "00-0000000000000000000000000000000a-00000000000000aa-00"
+	for name, c := range map[string]struct{ followed, trace, own string }{
+		"another": {story, "0000000000000000000000000000000a", "4bf92f3577b34da6a3ce929d0e0e4736"},
+		"its own": {callersTrace, "4bf92f3577b34da6a3ce929d0e0e4736", ""},
+		"none":    {"", "4bf92f3577b34da6a3ce929d0e0e4736", ""},
+		"no such": {"x", "4bf92f3577b34da6a3ce929d0e0e4736", ""},
+	} {
+		var book logBook
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/product/donut", http.NoBody)
+		r.Header.Set("Traceparent", callersTrace)
+		var inside string
+		w := serve(func(_ http.ResponseWriter, r *http.Request) {
+			inside = restock.TraceParent(web.Follow(r.Context(), c.followed))
+		}, r, web.LogConfig{Logger: book.logger(slog.LevelInfo)})
+		line := book.lines(t, "request")[0]
+		own, _ := line[web.KeyRequestTrace].(string)
+		if line[web.KeyTrace] != c.trace || own != c.own {
+			t.Errorf("%s: the line tells %v and %q, want %s and %q", name, line[web.KeyTrace], own, c.trace, c.own)
+		}
+		if restock.TraceID(inside) != c.trace || w.Header().Get("Traceparent") != callersTrace {
+			t.Errorf("%s: inside it is %q, and the answer has %q", name, inside, w.Header().Get("Traceparent"))
+		}
+	}
+}
+
+func TestEachAnswerIsObserved(t *testing.T) {
+	t.Parallel()
+	var seen []int
+	for _, answer := range []http.HandlerFunc{
+		func(http.ResponseWriter, *http.Request) {},
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusConflict) },
+		func(http.ResponseWriter, *http.Request) { panic("a fault") },
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		serve(answer, r, web.LogConfig{Observe: func(status int) { seen = append(seen, status) }})
+	}
+	if diff := cmp.Diff([]int{200, 409, 500}, seen); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}

@@ -24,49 +24,6 @@ func TestLineThatIsOffAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestParseTraceParent(t *testing.T) {
-	t.Parallel()
-	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	for in, want := range map[string]string{
-		good:                     good,
-		"cc" + good[2:]:          good,
-		"cc" + good[2:53] + "fe": good[:53] + "00",
-		"cc" + good[2:] + "-x":   good,
-		"cc" + good[2:] + "x":    "",
-		good + "-x":              "",
-		"ff" + good[2:]:          "",
-		good[:54]:                "",
-		strings.ToUpper(good):    "",
-		"00-" + strings.Repeat("0", 32) + good[35:]:     "",
-		good[:36] + strings.Repeat("0", 16) + good[52:]: "",
-		strings.ReplaceAll(good, "-", "_"):              "",
-		good[:53] + "0g":                                "",
-		"":                                              "",
-	} {
-		got, ok := parseTraceParent(in)
-		if got != want || ok != (want != "") {
-			t.Errorf("parseTraceParent(%q) = %q, %t; want %q", in, got, ok, want)
-		}
-	}
-}
-
-func FuzzParseTraceParent(f *testing.F) {
-	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-	f.Add("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff-more")
-	f.Fuzz(func(t *testing.T, in string) {
-		got, ok := parseTraceParent(in)
-		if !ok {
-			return
-		}
-		if again, ok := parseTraceParent(got); !ok || again != got || len(got) != traceLen {
-			t.Errorf("%q gave %q, which gives %q, %t", in, got, again, ok)
-		}
-		if traceID(got) != in[traceIDStart:traceIDEnd] {
-			t.Errorf("%q lost its trace id: %q", in, got)
-		}
-	})
-}
-
 func FuzzLanguage(f *testing.F) {
 	f.Add("ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7, *;q=0.1")
 	f.Add("en;q=1.000")

@@ -22,6 +22,7 @@ type maker struct {
 type order struct {
 	body     []byte
 	callback string // the CallbackUrl in it
+	trace    string // the traceparent that it came with
 }
 
 func openMaker() *maker {
@@ -47,7 +48,7 @@ func (m *maker) take(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.mu.Lock()
-	m.orders = append(m.orders, order{body: body, callback: fields.CallbackURL})
+	m.orders = append(m.orders, order{body: body, callback: fields.CallbackURL, trace: r.Header.Get("Traceparent")})
 	number := len(m.orders)
 	m.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")

@@ -118,7 +118,7 @@ func legible(content []byte) (string, error) {
 		return "", fmt.Errorf("reading a mail: %w", err)
 	}
 	var text strings.Builder
-	for _, name := range []string{"From", "To", "Reply-To", "Subject", "Message-ID", "In-Reply-To"} {
+	for _, name := range []string{"From", "To", "Reply-To", "Subject", "Message-ID", "In-Reply-To", "X-Restock-Trace"} {
 		value, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get(name))
 		if err != nil {
 			return "", fmt.Errorf("reading the header %s: %w", name, err)

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -44,8 +45,36 @@ func (s *stage) order(ts *testscript.TestScript, args []string) error {
 	}
 	s.callbacks = append(s.callbacks, orders[n-1].callback)
 	ts.Setenv("CALLBACK", orders[n-1].callback)
+	_, _ = fmt.Fprintf(ts.Stderr(), "Traceparent: %s\n", orders[n-1].trace) // a strings.Builder.
 	_, err = ts.Stdout().Write(orders[n-1].body)
 	return err //nolint:wrapcheck // a strings.Builder.
+}
+
+// logged waits for a line in the log of a role that has a trace and matches. When
+// all roles are in one process it is the log of that.
+func (s *stage) logged(ts *testscript.TestScript, args []string) error {
+	if err := want(args, 3, 3); err != nil {
+		return err
+	}
+	line, err := regexp.Compile(`(?m)^.*` + args[2] + `.*$`)
+	if err != nil {
+		return fmt.Errorf("%q: %w", args[2], err)
+	}
+	pattern := serverName + "-[0-9]*.log"
+	if s.setting.apart {
+		pattern = serverName + "-" + args[0] + "-*.log"
+	}
+	return until(context.Background(), waitTimeout, func(context.Context) error {
+		logs, err := filepath.Glob(ts.MkAbs(pattern))
+		for _, log := range logs {
+			for _, found := range line.FindAllString(readText(log), -1) {
+				if strings.Contains(found, " trace_id="+args[1]) {
+					return nil
+				}
+			}
+		}
+		return errors.Join(err, fmt.Errorf("no line with trace_id=%s matches %q in %q", args[1], args[2], logs))
+	})
 }
 
 func number(args []string, at int) (int, error) {

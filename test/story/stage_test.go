@@ -40,7 +40,7 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		// maker: open a factory that only takes orders. Sets $MAKER.
 		"maker": act((*stage).openMaker),
 		// order N: wait until the maker has N orders, and no more; stdout is the
-		// last of them. Sets $CALLBACK.
+		// last of them, and stderr the trace that it came with. Sets $CALLBACK.
 		"order": act((*stage).order),
 
 		// post: open a mail server. Sets $POST.
@@ -82,6 +82,9 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"capture": act((*stage).capture),
 		// until PATH FIELD VALUE: ask the operator's API until a field has a value.
 		"until": act((*stage).until),
+		// logged ROLE TRACE PATTERN: wait until a line in the log of a role has that
+		// trace and matches.
+		"logged": act((*stage).logged),
 		// quiet: wait until no message and no order is under way.
 		"quiet": act((*stage).quiet),
 		// secrets: no log and no mail has the operator's token or a callback's.

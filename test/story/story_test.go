@@ -104,7 +104,7 @@ func TestStories(t *testing.T) {
 // processes share the work, is a matter of one setting each.
 func TestTheStoryIsTheSameOnEveryEngine(t *testing.T) {
 	t.Parallel()
-	onEveryEngine(t, engines(), "testdata/whole-loop.txtar", "testdata/dead-letters.txtar")
+	onEveryEngine(t, engines(), "testdata/whole-loop.txtar", "testdata/dead-letters.txtar", "testdata/trace.txtar")
 }
 
 // TestABrokerThatIsAwayIsFeltByNoBuyer: what happens meanwhile waits in the

@@ -130,6 +130,7 @@ func attemptFreezes(t *testing.T, h harness) {
 		OrderID: a.OrderID, Number: 1, State: restock.AttemptSending, Quantity: 10, SKU: "A", Slug: "a",
 		Requester: "김재고", Tries: 1, Owner: "owner",
 		SentAt: s.clock.now().Add(-time.Millisecond), LeaseUntil: s.clock.now().Add(leaseTime - time.Millisecond),
+		TraceParent: s.orderOf(a).TraceParent,
 	}
 	want.Factory = a.Factory // its identifier is compared below
 	if diff := cmp.Diff(want, a); diff != "" {

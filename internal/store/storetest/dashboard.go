@@ -32,6 +32,8 @@ func dashboardChecks() []check {
 		{"TheDepthOfAQueueIsWhatLiesThere", queueDepths},
 		{"OpenConversationsStandInFrontOfOldOnes", adHoldsOpenFirst},
 		{"TheLatestMailsAreListed", sentMails},
+		{"WhatMachinesWatchIsCounted", levelsCount},
+		{"OnlySoManyProductsAreOnWatch", watchBounded},
 	}
 }
 
@@ -578,5 +580,60 @@ func sentMails(t *testing.T, h harness) {
 	}
 	if few, err := s.SentMails(s.ctx(), 2); err != nil || len(few) != 2 {
 		t.Errorf("%d mails, %v, want 2", len(few), err)
+	}
+}
+
+func levelsCount(t *testing.T, h harness) {
+	c := catalogue(ordered("A", 3, 0, 10), ordered("B", 2, 0, 10), plain("C", 9))
+	s := h.shop(t, c)
+	s.mustBuy("A", 3)
+	s.mustBuy("B", 2)
+	a := s.placed("A", 10)
+	s.clock.advance(time.Second)
+	s.order("B", 5)
+	s.must(s.PauseOrdering(s.ctx(), factoryID, restock.Act{By: "kim", Reason: "stocktake"}))
+	l, err := s.Levels(s.ctx())
+	s.must(err)
+	overview, err := s.Overview(s.ctx())
+	s.must(err)
+	if diff := cmp.Diff(overview, l.Overview); diff != "" {
+		t.Errorf("the counts are not those of the overview (-want +got):\n%s", diff)
+	}
+	orders := map[restock.OrderState]int64{}
+	for _, state := range restock.OpenOrderStates() {
+		orders[state] = 0
+	}
+	orders[restock.OrderAccepted], orders[restock.OrderPlanned] = 1, 1
+	if diff := cmp.Diff(orders, l.Orders); diff != "" {
+		t.Errorf("orders by state (-want +got):\n%s", diff)
+	}
+	var watched []string
+	for _, p := range l.Watch {
+		watched = append(watched, fmt.Sprintf("%s %d %d", p.SKU, p.Stock.Available(), p.Stock.OnOrder))
+	}
+	if diff := cmp.Diff([]string{"A 0 10", "B 0 5"}, watched); diff != "" {
+		t.Errorf("on watch (-want +got):\n%s", diff)
+	}
+	if len(l.Factories) != 1 || l.Factories[0].Paused != "stocktake" || len(l.Queues) != len(restock.Queues()) {
+		t.Errorf("factories %+v and queues %+v", l.Factories, l.Queues)
+	}
+	s.receive(a, 10, "ten")
+	page, err := s.FirstPage(s.ctx(), 2)
+	s.must(err)
+	if diff := cmp.Diff([]string{"B out_of_stock", "A healthy"}, rowNames(page.Products)); diff != "" || page.Overview.Products[restock.UrgencyOut] != 1 {
+		t.Errorf("the first page has %+v (-want +got):\n%s", page.Overview, diff)
+	}
+}
+
+func watchBounded(t *testing.T, h harness) {
+	products := make([]restock.CatalogProduct, 0, 2*restock.WatchMax)
+	for i := range cap(products) {
+		products = append(products, plain(restock.SKU(fmt.Sprintf("P%02d", i)), 0))
+	}
+	s := h.shop(t, catalogue(products...))
+	l, err := s.Levels(s.ctx())
+	s.must(err)
+	if len(l.Watch) != restock.WatchMax {
+		t.Errorf("%d products are on watch, want %d", len(l.Watch), restock.WatchMax)
 	}
 }

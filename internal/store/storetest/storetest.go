@@ -76,6 +76,7 @@ func Run(t *testing.T, dbs Databases) {
 		{"Switch", switchChecks()},
 		{"Reconcile", reconcileChecks()},
 		{"Outage", outageChecks()},
+		{"Trace", traceChecks()},
 		{"AdHold", adHoldChecks()},
 		{"Digest", digestChecks()},
 		{"Engine", engineChecks()},
