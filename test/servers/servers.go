@@ -10,10 +10,12 @@ package servers
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -277,6 +279,18 @@ func (s *Server) database(tb testing.TB, how string) string {
 		_ = s.kind.exec(context.WithoutCancel(tb.Context()), s.port, `DROP DATABASE `+name)
 	})
 	return s.kind.url(s.port, name)
+}
+
+// Open opens a database at one of the addresses that this package gives.
+func Open(address string) (*sql.DB, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "mysql" {
+		return sql.Open("pgx", address)
+	}
+	return sql.Open("mysql", u.User.String()+"@tcp("+u.Host+")"+u.Path+"?parseTime=true")
 }
 
 // Exec runs a statement as the server's administrator.
