@@ -286,10 +286,21 @@ func untilQuiet(ctx context.Context, db *library, limit time.Duration) (string, 
 		select {
 		case <-next.C:
 		case <-deadline.C:
-			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations, %d held back",
-				orders, messages, low, digests, ads), nil
+			waiting, err := waitingMessages(ctx, db)
+			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations, %d held back; messages: %s",
+				orders, messages, low, digests, ads, strings.Join(waiting, "; ")), err
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
 	}
+}
+
+// waitingMessages says of some messages what they wait for.
+func waitingMessages(ctx context.Context, db *library) ([]string, error) {
+	var all []string
+	err := read(ctx, db, &all, `SELECT m.type || ' of ' || m.subject || ' on ' || d.queue || ', receives ' || d.receives || ', claimed ' || d.claimed
+			|| ', visible in ' || (d.visible_at / 1000000 - strftime('%s', 'now')) || ' s, ' || d.last_error
+		FROM queue_deliveries d JOIN queue_messages m ON m.id = d.message_id WHERE d.state = 'waiting' ORDER BY d.visible_at LIMIT 5`,
+		func(r *string) []any { return []any{r} })
+	return all, err
 }

@@ -68,10 +68,10 @@ type world struct {
 	address string // of the database
 	// addresses are those that processes listen at.
 	addresses []string
-	buyers  *buyers
-	makers  *makers
-	mailbox *mailbox
-	kills   []moment
+	buyers    *buyers
+	makers    *makers
+	mailbox   *mailbox
+	kills     []moment
 }
 
 func TestKilledAtAnyMomentNothingIsLost(t *testing.T) {

@@ -290,7 +290,7 @@ func Open(address string) (*sql.DB, error) {
 	if u.Scheme != "mysql" {
 		return sql.Open("pgx", address)
 	}
-	return sql.Open("mysql", u.User.String()+"@tcp("+u.Host+")"+u.Path+"?parseTime=true")
+	return sql.Open("mysql", u.User.String()+"@tcp("+u.Host+")"+u.Path+"?sql_mode=%27ANSI_QUOTES,PIPES_AS_CONCAT%27")
 }
 
 // Exec runs a statement as the server's administrator.
