@@ -334,7 +334,7 @@ func domainOf(address string) string {
 
 // route gives the listeners the routes of the chosen roles.
 func (a *app) route() {
-	health := web.NewHealth(a.log, web.Check{Name: "database", Run: a.store.Ping})
+	health := web.NewHealth(a.log, web.Check{Name: "database", Run: a.store.Ping}, web.Check{Name: "ordering", Run: a.ordering, Advisory: true})
 	health.Register(a.publicRoutes)
 	if a.admin != a.public {
 		health.Register(a.adminRoutes)
@@ -360,6 +360,16 @@ func (a *app) route() {
 		}
 	}
 	a.publicRoutes.Handle("/", unknown)
+}
+
+// ordering reports that somebody paused all ordering. That is no reason not to
+// serve, and one to look: after a restore it waits for a person.
+func (a *app) ordering(ctx context.Context) error {
+	state, err := a.store.OrderingSwitch(ctx)
+	if err == nil && state.Paused != "" {
+		err = restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "ordering is paused; restock ordering status says why")
+	}
+	return err
 }
 
 // run serves until ctx ends or a part fails, and then stops in order: first

@@ -53,6 +53,8 @@ type commands struct {
 	Verify    verifyCommand    `cmd:"" help:"Hold the promises against the raw rows of the database."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the schema of the database up to date."`
 	Backup    backupCommand    `cmd:"" help:"Copy the database and its keys, also beside a running server."`
+	Restore   restoreCommand   `cmd:"" help:"Bring a backup back, with ordering paused."`
+	Move      moveCommand      `cmd:"" help:"Carry a shop from its file to a database server."`
 	Config    configCommand    `cmd:"" help:"The configuration."`
 	Mail      mailCommand      `cmd:"" help:"The mails."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`

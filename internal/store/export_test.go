@@ -22,5 +22,5 @@ func (s *Store) ConnsMax() (most, open int) {
 
 func (s *Store) pools() []*sql.DB {
 	db := s.db.(*server)
-	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading}
+	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading, db.studying}
 }
