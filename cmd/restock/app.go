@@ -116,7 +116,7 @@ func (a *app) openStore(ctx context.Context, zone *time.Location) error {
 	}
 	defer turn.Close()
 	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
-		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine,
+		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine, StockTable: a.cfg.StockTable,
 	})
 	return err
 }

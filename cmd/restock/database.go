@@ -70,7 +70,10 @@ func broken(checks []restock.Check) bool {
 func printChecks(c *console, checks []restock.Check) {
 	for _, check := range checks {
 		if check.Broken == 0 {
-			c.printf("ok      %s  %s (%d rows)\n", check.Promise, check.Name, check.Rows)
+			c.printf("%s %s  %s (%d rows)\n", map[bool]string{true: "ok     ", false: "UNKNOWN"}[check.Unknown == ""], check.Promise, check.Name, check.Rows)
+			if check.Unknown != "" {
+				c.printf("          %s\n", check.Unknown)
+			}
 			continue
 		}
 		c.printf("BROKEN  %s  %s: %d\n", check.Promise, check.Name, check.Broken)

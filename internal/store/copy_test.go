@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -371,7 +373,9 @@ func wantRestored(t *testing.T, backup, to string, unknown restock.Attempt) {
 	// The factory delivers what the backup does not know: it is kept, and nothing is booked by itself.
 	before := stockOf(t, s, string(unknown.SKU))
 	r, err := s.Receive(t.Context(), restock.Callback{OrderID: unknown.OrderID, Attempt: unknown.Number, Count: 5, Claimed: "5", Body: []byte("five")},
-		func(restock.Evidence) restock.Verdict { return restock.Verdict{State: restock.ReceiptApplied, Apply: 5} })
+		func(restock.Evidence) restock.Verdict {
+			return restock.Verdict{State: restock.ReceiptApplied, Apply: 5}
+		})
 	if err != nil || r.State != restock.ReceiptHeld {
 		t.Errorf("the callback of an order that the backup does not know: %+v, %v; want it held", r, err)
 	}
@@ -395,7 +399,9 @@ func wantRestored(t *testing.T, backup, to string, unknown restock.Attempt) {
 func planFive(t *testing.T, s *store.Store, sku string) {
 	t.Helper()
 	if _, err := s.PlanByHand(t.Context(), restock.ManualOrder{Product: sku, Quantity: 5, By: "test", Reason: "more"}, restock.Key{},
-		func(restock.Situation) restock.Decision { return restock.Decision{Order: true, Quantity: 5, Reason: "by hand"} }); err != nil {
+		func(restock.Situation) restock.Decision {
+			return restock.Decision{Order: true, Quantity: 5, Reason: "by hand"}
+		}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -445,4 +451,65 @@ func TestABackupThatIsInterruptedLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// millionShop fills a file as the service would have, without its durability.
+func millionShop(t *testing.T, path string, products int) {
+	t.Helper()
+	if err := openAt(t, path, store.Config{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := openRaw(t, path)
+	db.SetMaxOpenConns(1)
+	const id = `CAST(printf('%016d', i) AS BLOB)`
+	numbers := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + strconv.Itoa(products) + `) `
+	for _, query := range []string{
+		`PRAGMA synchronous = off`, `PRAGMA cache_size = -200000`,
+		numbers + `INSERT INTO products (id, sku, slug, name, price, unit_cost, currency, opening_stock, on_hand, ordering,
+			reorder_point, order_quantity, order_up_to, minimum_order, pack_size, maximum_stock, max_per_purchase, resume_level,
+			open_orders_max, created_at)
+			SELECT ` + id + `, 'SKU-' || i, 'sku-' || i, '도너츠 ' || i, 1000, 500, 'KRW', 100, 99, 'off', 0, 0, 0, 1, 1, 0, 100, 1, 1, 1 FROM n`,
+		`INSERT INTO product_words (word, product_id) SELECT lower(sku), id FROM products`,
+		numbers + `INSERT INTO sale_lines (sale_id, line, product_id, quantity, unit_price, currency, remaining, reference, sold_at)
+			SELECT ` + id + `, 0, ` + id + `, 1, 1000, 'KRW', 99, 'order-' || i, 1000000 + i FROM n`,
+		`INSERT INTO movements (product_id, kind, quantity, on_hand_after, at) SELECT id, 'opening', 100, 100, 1 FROM products`,
+		`INSERT INTO movements (product_id, kind, quantity, on_hand_after, at) SELECT id, 'sale', -1, 99, 2 FROM products`,
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAMillionProductsAndSalesMove, and both sides keep their promises.
+func TestAMillionProductsAndSalesMove(t *testing.T) {
+	if os.Getenv("RESTOCK_TEST_SOAK") != "1" {
+		t.Skip("it takes minutes; make soak runs it")
+	}
+	const million = 1_000_000
+	shop := filepath.Join(t.TempDir(), "restock.db")
+	millionShop(t, shop, million)
+	for name, d := range map[string]*serverDatabases{"MariaDB": mariaDBs(), "PostgreSQL": postgreSQLs()} {
+		t.Run(name, func(t *testing.T) {
+			path, to := copyOf(t, shop), d.database(t)
+			start := time.Now()
+			done, err := store.Move(t.Context(), "sqlite:"+path, to, ignoreProgress)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done.Broken() || done.Rows < 5*million {
+				t.Errorf("moved %+v", done)
+			}
+			var memory runtime.MemStats
+			runtime.ReadMemStats(&memory)
+			t.Logf("%d rows of %d tables, compared and verified, in %s; %d MB of memory", done.Rows, done.Tables, time.Since(start).Round(time.Second), memory.Sys>>20)
+			outcomes, err := openURL(t, to).Sell(t.Context(), []restock.Cart{cartOf("SKU-500000")})
+			if err != nil || outcomes[0].Err != nil {
+				t.Error(err, outcomes)
+			}
+		})
+	}
 }

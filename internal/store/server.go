@@ -284,6 +284,7 @@ func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, f
 	defer limit.Stop()
 	t := db.store.newTx(db.statements(begun))
 	t.locks = true
+	t.looked, t.linked = map[restock.ProductID]bool{}, map[restock.ProductID]bool{}
 	err = protect(func() error {
 		if _, err := t.lock(actCtx, locks...); err != nil {
 			return err

@@ -202,7 +202,7 @@ func (db *sqlite) study(ctx context.Context, fn func(context.Context, *tx) error
 }
 
 func (s *Store) newTx(stmts statements) *tx {
-	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, newID: s.newID, now: s.microsecond(), clock: s.microsecond}
+	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, shared: s.shared, newID: s.newID, now: s.microsecond(), clock: s.microsecond}
 }
 
 // microsecond is now, as exactly as it is stored.

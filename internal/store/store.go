@@ -31,6 +31,9 @@ type Config struct {
 	Queue  *sqlqueue.Queue  // default a new one
 	// Outbox: a broker has the queues, and all messages wait for it in one.
 	Outbox bool
+	// StockTable is the table of another system that owns the stock, in the same
+	// MySQL; what was given once holds until NoStockTable is given.
+	StockTable string
 	// VFS names a registered file system of SQLite, and Sync makes a file durable
 	// in place of fdatasync: together they are a simulated disk.
 	VFS  string
@@ -48,6 +51,7 @@ type Store struct {
 	newID  func() [16]byte
 	queue  *sqlqueue.Queue
 	outbox bool
+	shared string // the table of another system that owns the stock; "" is none
 	db     database
 	sync   func(path string) error
 	zone   *time.Location
@@ -84,6 +88,9 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.refuseMarked(ctx, a, cfg.ReadOnly); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.shareStock(ctx, cfg.StockTable); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -29,6 +29,10 @@ type tx struct {
 	locks bool                // it locks rows: others may write at the same time
 	held  []restock.ProductID // products that are locked, in order
 
+	shared string                     // the table of another system that owns the stock
+	looked map[restock.ProductID]bool // of which its row was locked, if there is one
+	linked map[restock.ProductID]bool // of which there is one
+
 	letters     []letter // messages to insert when the act is done
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit

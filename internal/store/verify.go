@@ -167,7 +167,16 @@ func messageRules() []rule {
 // Verify holds the promises against the raw rows, each on a snapshot of its
 // own, so that it stays a short reader beside a running server.
 func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
-	return checkAll(ctx, s.dialect(), s.db.study)
+	checks, err := checkAll(ctx, s.dialect(), s.db.study)
+	if err != nil || s.shared == "" {
+		return checks, err
+	}
+	err = s.db.study(ctx, func(ctx context.Context, tx *tx) error {
+		check, err := tx.sharedCheck(ctx)
+		checks = append(checks, check)
+		return err
+	})
+	return checks, err
 }
 
 // viewer runs something on one snapshot.
