@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -94,7 +95,7 @@ type migrateCommand struct {
 }
 
 func (m *migrateCommand) Run(c *console) error {
-	steps, err := store.Migrate(c.ctx, m.url(), m.DryRun)
+	steps, err := store.Migrate(c.ctx, m.url(), m.DryRun, slog.New(slog.NewTextHandler(c.errOut, nil)))
 	if err != nil {
 		return err
 	}

@@ -218,7 +218,7 @@ func (a address) locked(ctx context.Context, use func(*sql.Conn) error) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	unlock, err := a.lockSchema(ctx, db)
+	unlock, err := a.lockSchema(ctx, db, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("lock the schema of %s: %w", a.shown, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +103,20 @@ const (
 	mysqlShutdown       = 1053
 	mysqlKilled         = 1927 // MariaDB
 )
+
+// What MySQL says of DDL whose effect is there already.
+const (
+	mysqlColumnThere = 1060
+	mysqlKeyThere    = 1061
+	mysqlNotThere    = 1091 // to be dropped
+	mysqlCheckThere  = 3822 // MySQL 8
+	mariaDBThere     = 1826 // a constraint
+)
+
+func isDoneAlready(err error) bool {
+	e, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains([]uint16{mysqlColumnThere, mysqlKeyThere, mysqlNotThere, mysqlCheckThere, mariaDBThere}, e.Number)
+}
 
 func judgeMySQL(err error) trouble {
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {

@@ -172,7 +172,7 @@ func TestProcessesThatStartTogetherMakeOneSchema(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			steps, err := store.Migrate(t.Context(), address, true)
+			steps, err := store.Migrate(t.Context(), address, true, quiet())
 			if err != nil || len(steps) == 0 || slices.ContainsFunc(steps, func(m store.Migration) bool { return !m.Applied }) {
 				t.Errorf("steps %v, %v, want all applied", steps, err)
 			}
