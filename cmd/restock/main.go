@@ -39,6 +39,7 @@ type commands struct {
 	Factory   factoryCommand   `cmd:"" help:"Run a simulated factory."`
 	Catalog   catalogCommand   `cmd:"" help:"Factories, advertisements, products and their policies."`
 	Status    statusCommand    `cmd:"" help:"What is going on, in one screen."`
+	Ready     readyCommand     `cmd:"" help:"Whether the server of this machine is ready, for health checks."`
 	Products  productsCommand  `cmd:"" help:"Products and their stock."`
 	Stock     stockCommand     `cmd:"" help:"Change stock by hand: adjust, or book a stocktake."`
 	Sales     salesCommand     `cmd:"" help:"What was sold."`
