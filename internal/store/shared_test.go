@@ -181,7 +181,9 @@ func TestAnotherSystemOwnsTheStock(t *testing.T) {
 func deliver(t *testing.T, s *store.Store) int64 {
 	t.Helper()
 	if _, err := s.PlanByHand(t.Context(), restock.ManualOrder{Product: "CP-502101", Quantity: 10, By: "test", Reason: "more"}, restock.Key{},
-		func(restock.Situation) restock.Decision { return restock.Decision{Order: true, Quantity: 10, Reason: "by hand"} }); err != nil {
+		func(restock.Situation) restock.Decision {
+			return restock.Decision{Order: true, Quantity: 10, Reason: "by hand"}
+		}); err != nil {
 		t.Error(err)
 		return 0
 	}
@@ -191,7 +193,9 @@ func deliver(t *testing.T, s *store.Store) int64 {
 		return 0
 	}
 	r, err := s.Receive(t.Context(), restock.Callback{OrderID: attempt.OrderID, Attempt: attempt.Number, Count: 10, Claimed: "10", Body: []byte("ten")},
-		func(e restock.Evidence) restock.Verdict { return restock.Verdict{State: restock.ReceiptApplied, Apply: e.Callback.Count} })
+		func(e restock.Evidence) restock.Verdict {
+			return restock.Verdict{State: restock.ReceiptApplied, Apply: e.Callback.Count}
+		})
 	if err != nil {
 		t.Error(err)
 	}

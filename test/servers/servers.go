@@ -190,7 +190,7 @@ server=$!
 read -r keep
 kill -s "$STOP" "$server" 2>/dev/null
 wait "$server"
-[ "$keep" = keep ] || rm -rf "$FOLDER" "$FOLDER.log"`
+[ "$keep" = keep ] || rm -rf "$FOLDER" "$FOLDER.log" "$FOLDER.tls"`
 
 // Start starts the server again after Kill, in the same folder and on the same
 // port.
@@ -259,6 +259,7 @@ func (s *Server) Stop() {
 	<-s.ended
 	_ = os.RemoveAll(s.folder)
 	_ = os.Remove(s.folder + ".log")
+	_ = os.RemoveAll(s.folder + tlsFolder)
 }
 
 // Database makes an empty database, which is dropped when the test ends, and
