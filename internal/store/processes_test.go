@@ -230,25 +230,30 @@ func TestOneKeyHasOneEffectInTwoProcesses(t *testing.T) {
 func TestAllActsAtOnceInThreeProcesses(t *testing.T) {
 	t.Parallel()
 	onServers(t, func(t *testing.T, d *serverDatabases) {
-		const actors, each = 24, 25
-		stores := d.processes(t, 3)
-		skus := []restock.SKU{"A", "B", "C"}
-		fill(t, stores[0], donut("A", 60), donut("B", 60), donut("C", 60))
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		crowd(actors, func(i int) {
-			a := &actor{
-				t: t, s: stores[i%len(stores)], random: rand.New(rand.NewPCG(seed, uint64(i))), skus: skus, name: fmt.Sprint("actor ", i),
-			}
-			for range each {
-				a.act()
-			}
-		})
-		for _, s := range stores {
-			wantClean(t, s)
-			t.Logf("run again: %v", s.Retries())
+		allActsAtOnce(t, d)
+	})
+}
+
+func allActsAtOnce(t *testing.T, d *serverDatabases) {
+	t.Helper()
+	const actors, each = 24, 25
+	stores := d.processes(t, 3)
+	skus := []restock.SKU{"A", "B", "C"}
+	fill(t, stores[0], donut("A", 60), donut("B", 60), donut("C", 60))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	crowd(actors, func(i int) {
+		a := &actor{
+			t: t, s: stores[i%len(stores)], random: rand.New(rand.NewPCG(seed, uint64(i))), skus: skus, name: fmt.Sprint("actor ", i),
+		}
+		for range each {
+			a.act()
 		}
 	})
+	for _, s := range stores {
+		wantClean(t, s)
+		t.Logf("run again: %v", s.Retries())
+	}
 }
 
 // actor does what the parts of the service and people do.

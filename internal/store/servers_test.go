@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -164,15 +163,6 @@ func (d *serverDatabases) all() storetest.Databases {
 func TestConformanceOnMariaDB(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, mariaDBs().all())
-}
-
-// TestConformanceOnMySQL is on MySQL itself, which is no MariaDB.
-func TestConformanceOnMySQL(t *testing.T) {
-	t.Parallel()
-	if os.Getenv("RESTOCK_TEST_FULL") != "1" {
-		t.Skip("it is slow to make a schema there; make check does")
-	}
-	storetest.Run(t, mysqls(servers.MySQL, "").all())
 }
 
 func TestConformanceOnPostgreSQL(t *testing.T) {
