@@ -159,7 +159,7 @@ func TestAnotherSystemOwnsTheStock(t *testing.T) {
 	})
 	want := opening + came.Load() - theirSales.Load() - ourSales.Load()
 	if got := e.stock(t, "CP-502101"); got != want {
-		t.Errorf("their stock is %d, want %d + %d that came - %d that they sold - %d that we sold = %d",
+		t.Errorf("I2 conservation: their stock is %d, want %d + %d that came - %d that they sold - %d that we sold = %d",
 			got, opening, came.Load(), theirSales.Load(), ourSales.Load(), want)
 	}
 	for {
@@ -172,7 +172,7 @@ func TestAnotherSystemOwnsTheStock(t *testing.T) {
 		}
 	}
 	if got := stockOf(t, stores[1], "CP-502101"); got != want {
-		t.Errorf("on hand %d here, want %d as there", got, want)
+		t.Errorf("I2 conservation: on hand %d here, want %d as there", got, want)
 	}
 	wantClean(t, stores[1])
 }
