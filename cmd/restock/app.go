@@ -270,7 +270,12 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 			return nil, fmt.Errorf("the sales token: %s is empty", a.cfg.SalesTokenFile)
 		}
 	}
+	groups := 0
+	if store.OnServer(a.cfg.databaseURL()) {
+		groups = 1
+	}
 	return sales.New(a.store, sales.Config{
+		GroupsInFlight: groups,
 		Logger: a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
 		SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),

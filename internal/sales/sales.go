@@ -51,6 +51,10 @@ type Config struct {
 	// is any number. Behind TrustedProxies the address is the one they saw.
 	CheckoutRate   float64
 	TrustedProxies []netip.Prefix
+	// GroupsInFlight is how many groups of buyers are served at once; 2. On a
+	// database server the second would wait for the product that the first has
+	// locked, with those who could have joined the next.
+	GroupsInFlight int
 }
 
 // Shop serves buyers.
@@ -65,10 +69,13 @@ func New(store Store, cfg Config) *Shop {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.GroupsInFlight <= 0 {
+		cfg.GroupsInFlight = groupsInFlight
+	}
 	if cfg.RefusedStatus == 0 {
 		cfg.RefusedStatus = http.StatusConflict
 	}
-	return &Shop{store: store, till: newTill(store), cfg: cfg}
+	return &Shop{store: store, till: newTill(store, cfg.GroupsInFlight), cfg: cfg}
 }
 
 // Register adds the routes for buyers.
