@@ -276,7 +276,7 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 	}
 	return sales.New(a.store, sales.Config{
 		GroupsInFlight: groups,
-		Logger: a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
+		Logger:         a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
 		SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
 	}), nil
