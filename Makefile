@@ -54,3 +54,4 @@ soak:
 	RESTOCK_TEST_SOAK=1 go test -timeout 60m -count=1 -v -run TestPowerCut ./internal/store
 	RESTOCK_TEST_SOAK=1 go test -timeout 3h -count=1 -v -run TestOrderingHoldsItsPromises ./test/simulation
 	RESTOCK_TEST_SOAK=1 go test -timeout 60m -count=1 -v -run TestACluster ./internal/queue/jetstream
+	RESTOCK_TEST_SOAK=1 go test -timeout 60m -count=1 -v -run 'TestALargeShopMoves|TestMySQLKeeps' ./internal/store

@@ -25,6 +25,8 @@ type Catalog struct {
 
 // CatalogFactory describes a factory, by its identifier.
 type CatalogFactory struct {
+	// ID is what another system calls it; a new one is made when it is left out.
+	ID            FactoryID     `yaml:"-" json:"factory_id,omitzero"`
 	Identifier    string        `yaml:"identifier" json:"identifier"`
 	Name          string        `yaml:"name,omitempty" json:"name,omitempty"`
 	ManagerEmail  string        `yaml:"manager_email,omitempty" json:"manager_email,omitempty"`
@@ -45,9 +47,10 @@ type CatalogFactory struct {
 
 // CatalogAdvertisement describes an advertisement, by its name.
 type CatalogAdvertisement struct {
-	Name         string   `yaml:"name" json:"name"`
-	ManagerEmail string   `yaml:"manager_email" json:"manager_email"`
-	Language     Language `yaml:"language,omitempty" json:"language,omitempty"`
+	ID           AdvertisementID `yaml:"-" json:"advertisement_id,omitzero"` // as a factory's
+	Name         string          `yaml:"name" json:"name"`
+	ManagerEmail string          `yaml:"manager_email" json:"manager_email"`
+	Language     Language        `yaml:"language,omitempty" json:"language,omitempty"`
 	// StopWhen is all, for an advertisement that runs as long as one of its
 	// products can be bought, or any.
 	StopWhen StopWhen `yaml:"stop_when,omitempty" json:"stop_when,omitempty"`
@@ -56,25 +59,26 @@ type CatalogAdvertisement struct {
 // CatalogProduct describes a product, by its SKU. OpeningStock counts only
 // when the product is new.
 type CatalogProduct struct {
-	SKU            SKU      `yaml:"sku" json:"sku"`
-	Slug           string   `yaml:"slug,omitempty" json:"slug,omitempty"`
-	Name           string   `yaml:"name" json:"name"`
-	Price          int64    `yaml:"price" json:"price"`
-	UnitCost       int64    `yaml:"unit_cost,omitempty" json:"unit_cost,omitempty"`
-	OpeningStock   int64    `yaml:"opening_stock,omitempty" json:"opening_stock,omitempty"`
-	Factory        string   `yaml:"factory,omitempty" json:"factory,omitempty"`
-	Advertisement  string   `yaml:"advertisement,omitempty" json:"advertisement,omitempty"`
-	Ordering       Ordering `yaml:"ordering,omitempty" json:"ordering,omitempty"`
-	ReorderPoint   int64    `yaml:"reorder_point,omitempty" json:"reorder_point,omitempty"`
-	OrderQuantity  int64    `yaml:"order_quantity,omitempty" json:"order_quantity,omitempty"`
-	OrderUpTo      int64    `yaml:"order_up_to,omitempty" json:"order_up_to,omitempty"`
-	MinimumOrder   int64    `yaml:"minimum_order,omitempty" json:"minimum_order,omitempty"`
-	PackSize       int64    `yaml:"pack_size,omitempty" json:"pack_size,omitempty"`
-	MaximumStock   int64    `yaml:"maximum_stock,omitempty" json:"maximum_stock,omitempty"`
-	MaxPerPurchase int64    `yaml:"max_per_purchase,omitempty" json:"max_per_purchase,omitempty"`
-	ResumeLevel    int64    `yaml:"resume_level,omitempty" json:"resume_level,omitempty"`
-	OpenOrdersMax  int64    `yaml:"open_orders_max,omitempty" json:"open_orders_max,omitempty"`
-	DailyLimit     int64    `yaml:"daily_limit,omitempty" json:"daily_limit,omitempty"`
+	ID             ProductID `yaml:"-" json:"product_id,omitzero"` // as a factory's
+	SKU            SKU       `yaml:"sku" json:"sku"`
+	Slug           string    `yaml:"slug,omitempty" json:"slug,omitempty"`
+	Name           string    `yaml:"name" json:"name"`
+	Price          int64     `yaml:"price" json:"price"`
+	UnitCost       int64     `yaml:"unit_cost,omitempty" json:"unit_cost,omitempty"`
+	OpeningStock   int64     `yaml:"opening_stock,omitempty" json:"opening_stock,omitempty"`
+	Factory        string    `yaml:"factory,omitempty" json:"factory,omitempty"`
+	Advertisement  string    `yaml:"advertisement,omitempty" json:"advertisement,omitempty"`
+	Ordering       Ordering  `yaml:"ordering,omitempty" json:"ordering,omitempty"`
+	ReorderPoint   int64     `yaml:"reorder_point,omitempty" json:"reorder_point,omitempty"`
+	OrderQuantity  int64     `yaml:"order_quantity,omitempty" json:"order_quantity,omitempty"`
+	OrderUpTo      int64     `yaml:"order_up_to,omitempty" json:"order_up_to,omitempty"`
+	MinimumOrder   int64     `yaml:"minimum_order,omitempty" json:"minimum_order,omitempty"`
+	PackSize       int64     `yaml:"pack_size,omitempty" json:"pack_size,omitempty"`
+	MaximumStock   int64     `yaml:"maximum_stock,omitempty" json:"maximum_stock,omitempty"`
+	MaxPerPurchase int64     `yaml:"max_per_purchase,omitempty" json:"max_per_purchase,omitempty"`
+	ResumeLevel    int64     `yaml:"resume_level,omitempty" json:"resume_level,omitempty"`
+	OpenOrdersMax  int64     `yaml:"open_orders_max,omitempty" json:"open_orders_max,omitempty"`
+	DailyLimit     int64     `yaml:"daily_limit,omitempty" json:"daily_limit,omitempty"`
 }
 
 // The defaults of a catalogue, and the limits that keep sums within int64.

@@ -35,6 +35,7 @@ type Check struct {
 	Rows       int64    `json:"rows"`                 // rows that were looked at
 	Violations []string `json:"violations,omitempty"` // cut to ViolationsShown
 	Broken     int64    `json:"broken"`               // all of them
+	Unknown    string   `json:"unknown,omitempty"`    // what nobody here can know
 }
 
 // ViolationsShown bounds the examples that a check lists.

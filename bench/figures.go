@@ -37,6 +37,9 @@ type figure struct {
 }
 
 func (b *bench) figures() []figure {
+	if len(b.databases) > 0 {
+		return []figure{{"database servers", measureDatabases}}
+	}
 	all := []figure{
 		{"hot product", measureHot},
 		{"hot product, a key on each", measureKeyed},

@@ -84,14 +84,14 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// restock starts the service on a data folder with one hot product.
-func (b *bench) restock(ctx context.Context, data string) (*server, error) {
+// restock starts the service on a data folder with one hot product, with more flags.
+func (b *bench) restock(ctx context.Context, data string, more ...string) (*server, error) {
 	catalog := filepath.Join(b.dir, "catalog.yaml")
 	const text = "default_product: HOT\nproducts:\n  - {sku: HOT, slug: hot, name: Hot, price: 19900, opening_stock: 900000000}\n"
 	if err := os.WriteFile(catalog, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return b.start(ctx, b.binary, "serve", "--listen", "%s", "--data", data, "--catalog", catalog, "--log-level", "warn")
+	return b.start(ctx, b.binary, append([]string{"serve", "--listen", "%s", "--data", data, "--catalog", catalog, "--log-level", "warn"}, more...)...)
 }
 
 // nothing starts the handlers that selling is compared with.
@@ -166,7 +166,11 @@ func bareInsert(ctx context.Context) (func(context.Context) error, func() error,
 
 // load sends POST requests as fast as they are answered and gives their rate.
 func (b *bench) load(ctx context.Context, url, script string, connections int) (float64, error) {
-	file := filepath.Join(b.dir, "post.lua")
+	dir, err := os.MkdirTemp(b.dir, "load-") // others may load at the same time
+	if err != nil {
+		return 0, err
+	}
+	file := filepath.Join(dir, "post.lua")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return 0, err
 	}

@@ -122,7 +122,7 @@ func (a *app) openStore(ctx context.Context, zone *time.Location) error {
 	}
 	defer turn.Close()
 	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
-		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine, Observe: a.metrics.Commit,
+		Logger: a.log, Zone: zone, Outbox: a.cfg.Queue != restock.EmbeddedEngine, Observe: a.metrics.Commit, StockTable: a.cfg.StockTable,
 	})
 	return err
 }
@@ -281,8 +281,13 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 			return nil, fmt.Errorf("the sales token: %s is empty", a.cfg.SalesTokenFile)
 		}
 	}
+	groups := 0
+	if store.OnServer(a.cfg.databaseURL()) {
+		groups = 1
+	}
 	return sales.New(a.store, sales.Config{
-		Logger: a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
+		GroupsInFlight: groups,
+		Logger:         a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
 		Observe: a.metrics.Checkout, ObserveGroup: a.metrics.Group, SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
 	}), nil

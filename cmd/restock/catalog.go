@@ -18,6 +18,7 @@ var exampleCatalog string
 type catalogCommand struct {
 	Example catalogExampleCommand `cmd:"" help:"Print a catalogue to begin with."`
 	Apply   catalogApplyCommand   `cmd:"" help:"Bring the store in line with a catalogue file."`
+	Import  catalogImportCommand  `cmd:"" name:"import-mysql" help:"Take over the products, factories and advertisements of the tables that were there before."`
 	Export  catalogExportCommand  `cmd:"" help:"Print the catalogue as the store has it."`
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -70,7 +71,10 @@ func broken(checks []restock.Check) bool {
 func printChecks(c *console, checks []restock.Check) {
 	for _, check := range checks {
 		if check.Broken == 0 {
-			c.printf("ok      %s  %s (%d rows)\n", check.Promise, check.Name, check.Rows)
+			c.printf("%s %s  %s (%d rows)\n", map[bool]string{true: "ok     ", false: "UNKNOWN"}[check.Unknown == ""], check.Promise, check.Name, check.Rows)
+			if check.Unknown != "" {
+				c.printf("          %s\n", check.Unknown)
+			}
 			continue
 		}
 		c.printf("BROKEN  %s  %s: %d\n", check.Promise, check.Name, check.Broken)
@@ -91,7 +95,7 @@ type migrateCommand struct {
 }
 
 func (m *migrateCommand) Run(c *console) error {
-	steps, err := store.Migrate(c.ctx, m.url(), m.DryRun)
+	steps, err := store.Migrate(c.ctx, m.url(), m.DryRun, slog.New(slog.NewTextHandler(c.errOut, nil)))
 	if err != nil {
 		return err
 	}
@@ -110,8 +114,18 @@ func (m *migrateCommand) Run(c *console) error {
 }
 
 type backupCommand struct {
-	database `embed:""`
-	Dir      string `arg:"" type:"path" help:"Folder for the copy; it is made."`
+	database         `embed:""`
+	CallbackKeysFile string `env:"RESTOCK_CALLBACK_KEYS_FILE" type:"path" placeholder:"FILE" help:"The keys that sign callback addresses; those in the data folder when left out."`
+	Dir              string `arg:"" type:"path" help:"Folder for the copy; it is made."`
+}
+
+// Help is shown by restock backup --help.
+func (backupCommand) Help() string {
+	return `The copy is an SQLite file, whatever the database is, of one moment. restock verify
+--db sqlite:DIR/restock.db looks at it, restock restore DIR brings it back.
+
+Example:
+  restock backup backups/2026-11-25`
 }
 
 func (b *backupCommand) Run(c *console) error {
@@ -124,17 +138,16 @@ func (b *backupCommand) Run(c *console) error {
 	if _, err := os.Stat(target); err == nil {
 		return fmt.Errorf("%s holds a backup already; give a new folder", b.Dir)
 	}
-	s, err := store.Open(c.ctx, b.url(), store.Config{ReadOnly: true})
+	progress := newProgress(c, "rows")
+	err := store.BackUp(c.ctx, b.url(), target, progress.of)
+	progress.end()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.Backup(c.ctx, target), s.Close()); err != nil {
-		return err
-	}
 	for _, name := range []string{keysFile, tokenFile} {
-		text, err := os.ReadFile(filepath.Join(b.Data, name))
+		text, err := os.ReadFile(b.secret(name))
 		if errors.Is(err, os.ErrNotExist) {
-			c.printf("warning: %s has no %s; back it up from where it is kept\n", b.Data, name)
+			c.printf("warning: there is no %s; back it up from where it is kept\n", b.secret(name))
 			continue
 		}
 		if err != nil {
@@ -146,4 +159,11 @@ func (b *backupCommand) Run(c *console) error {
 	}
 	c.printf("backed up to %s in %s; it holds secrets, so keep it safe\n", b.Dir, time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+func (b *backupCommand) secret(name string) string {
+	if name == keysFile && b.CallbackKeysFile != "" {
+		return b.CallbackKeysFile
+	}
+	return filepath.Join(b.Data, name)
 }

@@ -39,6 +39,7 @@ type commands struct {
 	Factory   factoryCommand   `cmd:"" help:"Run a simulated factory."`
 	Catalog   catalogCommand   `cmd:"" help:"Factories, advertisements, products and their policies."`
 	Status    statusCommand    `cmd:"" help:"What is going on, in one screen."`
+	Ready     readyCommand     `cmd:"" help:"Whether the server of this machine is ready, for health checks."`
 	Products  productsCommand  `cmd:"" help:"Products and their stock."`
 	Stock     stockCommand     `cmd:"" help:"Change stock by hand: adjust, or book a stocktake."`
 	Sales     salesCommand     `cmd:"" help:"What was sold."`
@@ -54,6 +55,8 @@ type commands struct {
 	Verify    verifyCommand    `cmd:"" help:"Hold the promises against the raw rows of the database."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the schema of the database up to date."`
 	Backup    backupCommand    `cmd:"" help:"Copy the database and its keys, also beside a running server."`
+	Restore   restoreCommand   `cmd:"" help:"Bring a backup back, with ordering paused."`
+	Move      moveCommand      `cmd:"" help:"Carry a shop from its file to a database server."`
 	Config    configCommand    `cmd:"" help:"The configuration."`
 	Mail      mailCommand      `cmd:"" help:"The mails."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`

@@ -38,7 +38,7 @@ func roles() []role {
 			name: "replenish",
 			keys: true,
 			run: func(a *app) []func(context.Context) error {
-				return runs(a.consumer(restock.StockQueue, a.replenisher.Handlers()), a.replenisher.RunPlacer, a.replenisher.RunSweep)
+				return runs(a.consumer(restock.StockQueue, a.replenisher.Handlers()), a.replenisher.RunPlacer, a.replenisher.RunSweep, a.followStock)
 			},
 		},
 		{
@@ -84,6 +84,11 @@ func roles() []role {
 }
 
 func runs(all ...func(context.Context) error) []func(context.Context) error { return all }
+
+// followStock books what another system changes of the stock.
+func (a *app) followStock(ctx context.Context) error {
+	return a.store.RunFollow(ctx, a.cfg.SweepInterval)
+}
 
 func roleNames() []string {
 	all := roles()

@@ -30,6 +30,7 @@ type settings struct {
 	AdminListen string   `env:"RESTOCK_ADMIN_LISTEN" help:"Where operators reach the dashboard and /v1; the same as --listen when that is loopback."`
 	Data        string   `env:"RESTOCK_DATA" default:"restock-data" type:"path" help:"Folder of the database, the keys and the mails."`
 	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database: sqlite:PATH, mysql://USER:PASSWORD@HOST/NAME or postgres://…; sqlite:restock.db in the data folder when left out."`
+	StockTable  string   `env:"RESTOCK_STOCK_TABLE" placeholder:"TABLE" help:"Mixed mode: the table of another system that owns the stock, in the same MySQL, such as product; none ends it."`
 	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
 	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
 	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`

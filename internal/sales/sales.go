@@ -51,6 +51,10 @@ type Config struct {
 	// is any number. Behind TrustedProxies the address is the one they saw.
 	CheckoutRate   float64
 	TrustedProxies []netip.Prefix
+	// GroupsInFlight is how many groups of buyers are served at once; 2. On a
+	// database server the second would wait for the product that the first has
+	// locked, with those who could have joined the next.
+	GroupsInFlight int
 	// Observe is told of each checkout that was read, and ObserveGroup of each
 	// group of carts that was decided together. Both are called often.
 	Observe      func(outcome string, took time.Duration)
@@ -84,6 +88,9 @@ func New(store Store, cfg Config) *Shop {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.GroupsInFlight <= 0 {
+		cfg.GroupsInFlight = groupsInFlight
+	}
 	if cfg.RefusedStatus == 0 {
 		cfg.RefusedStatus = http.StatusConflict
 	}
@@ -96,7 +103,7 @@ func New(store Store, cfg Config) *Shop {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Shop{store: store, till: newTill(store), cfg: cfg}
+	s := &Shop{store: store, till: newTill(store, cfg.GroupsInFlight), cfg: cfg}
 	s.till.observe, s.till.now = cfg.ObserveGroup, cfg.Now
 	return s
 }

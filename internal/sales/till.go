@@ -17,7 +17,8 @@ const (
 	queueMax = 4096
 	// groupMax is how many carts are committed together.
 	groupMax = 256
-	// groupsInFlight is how many groups are decided, written or synced at once.
+	// groupsInFlight is how many groups are decided, written or synced at once, if
+	// nothing else is said.
 	groupsInFlight = 2
 )
 
@@ -26,9 +27,10 @@ const (
 // comes meanwhile waits in line for the next. So a buyer alone is served at
 // once, on his own goroutine, and groups grow with the crowd.
 type till struct {
-	store   Store
-	observe func(carts int, took time.Duration)
-	now     func() time.Time
+	store     Store
+	observe   func(carts int, took time.Duration)
+	now       func() time.Time
+	groupsMax int // at once
 
 	mu     sync.Mutex
 	free   *sync.Cond // signalled when a group was served
@@ -45,8 +47,8 @@ type buyer struct {
 	lead    chan []*buyer // the group that this buyer has to serve
 }
 
-func newTill(store Store) *till {
-	t := &till{store: store, observe: func(int, time.Duration) {}, now: time.Now}
+func newTill(store Store, groups int) *till {
+	t := &till{store: store, groupsMax: groups, observe: func(int, time.Duration) {}, now: time.Now}
 	t.free = sync.NewCond(&t.mu)
 	return t
 }
@@ -82,7 +84,7 @@ func (t *till) enter(b *buyer) ([]*buyer, error) {
 	case len(t.line) >= queueMax:
 		return nil, unavailable("too many buyers are waiting; try again in a moment", nil)
 	}
-	if t.groups == groupsInFlight {
+	if t.groups == t.groupsMax {
 		b.lead = make(chan []*buyer, 1)
 		t.line = append(t.line, b)
 		return nil, nil

@@ -131,7 +131,7 @@ func TestABuyerAloneIsServedAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, 10)
 	close(g.pass)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	for range 3 {
 		if o := till.sell(t.Context(), one("CP-1", 1)); o.Err != nil { // there is no timer that it could wait for
@@ -147,7 +147,7 @@ func TestWhoComesDuringACommitIsServedWithTheNext(t *testing.T) {
 	t.Parallel()
 	const crowd = 50
 	g := newGate(t, 1000)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	second := buyers(till, crowd)
@@ -165,7 +165,7 @@ func TestAGroupIsBounded(t *testing.T) {
 	t.Parallel()
 	const crowd = groupMax + 10
 	g := newGate(t, 1000)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	second := buyers(till, crowd)
@@ -182,7 +182,7 @@ func TestAGroupIsBounded(t *testing.T) {
 func TestEachBuyerGetsTheirOwnAnswer(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, 1000)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	var all sync.WaitGroup
@@ -210,7 +210,7 @@ func TestAGroupThatFailsIsServedOneByOne(t *testing.T) {
 	const good = 9
 	g := newGate(t, 1000)
 	g.spoiled = "bad"
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	others := buyers(till, good)
@@ -244,7 +244,7 @@ func TestAGroupThatFailsIsServedOneByOne(t *testing.T) {
 func TestAFullLineIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, 10_000)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	// The next group is not taken before one of the first is let through.
@@ -263,7 +263,7 @@ func TestWhoIsInLineWhenTheTillStopsIsServed(t *testing.T) {
 	t.Parallel()
 	const crowd = groupMax + 50
 	g := newGate(t, 1000)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	stop := working(t, till)
 	first := busy(t, till, g)
 	waiting := buyers(till, crowd)
@@ -285,7 +285,7 @@ func TestWhoIsInLineWhenTheTillStopsIsServed(t *testing.T) {
 func TestWhoLeftTheLineBuysNothing(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, 100)
-	till := newTill(g)
+	till := newTill(g, groupsInFlight)
 	working(t, till)
 	first := busy(t, till, g)
 	ctx, leave := context.WithCancel(t.Context())
@@ -314,7 +314,7 @@ func (s short) Sell(context.Context, []restock.Cart) ([]restock.Outcome, error) 
 
 func TestAMissingAnswerIsAnError(t *testing.T) {
 	t.Parallel()
-	till := newTill(short{openStore(t, 1)})
+	till := newTill(short{openStore(t, 1)}, groupsInFlight)
 	working(t, till)
 	if o := till.sell(t.Context(), one("CP-1", 1)); o.Err == nil {
 		t.Error("a sale that nobody answered for was told to be done")

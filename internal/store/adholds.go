@@ -339,42 +339,71 @@ func (t *tx) adSituation(ctx context.Context, id restock.AdvertisementID) (adRow
 }
 
 // adFacts reads what a mail would say now: what is sold out, or what came back
-// since the last hold began.
+// since the last hold began. On a server the stock may have changed since the
+// situation was read; what is read last counts.
 func (t *tx) adFacts(ctx context.Context, a *adRow) error {
 	a.Facts = restock.AdFacts{Name: cutName(a.Advertisement.Name), Language: a.Advertisement.Language}
-	if !a.Out {
-		return t.adBack(ctx, a)
+	if a.Out {
+		if err := t.adGone(ctx, a); err != nil {
+			return err
+		}
+		a.Out = len(a.Facts.Products) > 0
 	}
+	if a.Out || a.Hold.ID.IsZero() {
+		return nil
+	}
+	return t.adBack(ctx, a)
+}
+
+func (t *tx) adGone(ctx context.Context, a *adRow) error {
 	const out = ` FROM products p JOIN stockouts s ON s.id = p.stockout_id WHERE p.advertisement_id = ?`
 	if err := t.one(ctx, `SELECT COUNT(*)`+out, []any{a.Advertisement.ID}, &a.Facts.Total); err != nil {
 		return err
 	}
 	var err error
-	a.Facts.Products, err = collect(ctx, t, `SELECT p.sku, p.name, s.opened_at, p.on_order,
+	a.Facts.Products, err = collect(ctx, t, `SELECT p.id, s.id, p.sku, p.name, s.opened_at, p.on_order,
 			(SELECT MIN(o.expected_at) FROM replenishment_orders o WHERE o.product_id = p.id AND o.outstanding > 0)`+out+
 		` ORDER BY s.opened_at, p.sku LIMIT ?`, []any{a.Advertisement.ID, restock.AdProductsMax}, func(rows *sql.Rows) (restock.AdProduct, error) {
 		var p restock.AdProduct
-		err := rows.Scan(&p.SKU, &p.Name, instant{&p.Since}, &p.OnOrder, instant{&p.ExpectedAt})
+		var product restock.ProductID
+		var stockout restock.StockoutID
+		err := rows.Scan(&product, &stockout, &p.SKU, &p.Name, instant{&p.Since}, &p.OnOrder, instant{&p.ExpectedAt})
+		if a.product.IsZero() {
+			a.product, a.stockout = product, stockout
+		}
 		p.Name = cutName(p.Name)
 		return p, err
 	})
-	if err != nil {
-		return err
+	a.countFacts()
+	return err
+}
+
+// countFacts: on a server the number and the list may be of two moments, and the
+// list is what a mail shows. Only of a list that was cut the number says more.
+func (a *adRow) countFacts() {
+	n := len(a.Facts.Products)
+	if n < restock.AdProductsMax || a.Facts.Total < n {
+		a.Facts.Total = n
 	}
-	return t.one(ctx, `SELECT p.id, s.id`+out+` ORDER BY s.opened_at, p.sku LIMIT 1`, []any{a.Advertisement.ID}, &a.product, &a.stockout)
 }
 
 func (t *tx) adBack(ctx context.Context, a *adRow) error {
-	if a.Hold.ID.IsZero() {
-		return nil
-	}
 	const back = ` FROM products p JOIN stockouts s ON s.product_id = p.id
 		WHERE p.advertisement_id = ? AND p.stockout_id IS NULL AND s.closed_at >= ?`
 	args := []any{a.Advertisement.ID, micros(a.Hold.BegunAt)}
 	if err := t.one(ctx, `SELECT COUNT(DISTINCT p.id)`+back, args, &a.Facts.Total); err != nil {
 		return err
 	}
-	var err error
+	if err := t.adProductsBack(ctx, a, back, args); err != nil || len(a.Facts.Products) > 0 {
+		return err
+	}
+	// The clocks of two processes, or two acts at once, can end the stockout with
+	// which the hold began before it began.
+	return t.adProductsBack(ctx, a, ` FROM products p JOIN stockouts s ON s.product_id = p.id
+		WHERE p.advertisement_id = ? AND p.stockout_id IS NULL AND s.id = ?`, []any{a.Advertisement.ID, a.Hold.StockoutID})
+}
+
+func (t *tx) adProductsBack(ctx context.Context, a *adRow, back string, args []any) (err error) {
 	a.Facts.Products, err = collect(ctx, t, `SELECT p.sku, p.name, MAX(s.closed_at)`+back+` GROUP BY p.sku, p.name ORDER BY MAX(s.closed_at), p.sku LIMIT ?`,
 		append(args, restock.AdProductsMax), func(rows *sql.Rows) (restock.AdProduct, error) {
 			var p restock.AdProduct
@@ -382,6 +411,7 @@ func (t *tx) adBack(ctx context.Context, a *adRow) error {
 			p.Name = cutName(p.Name)
 			return p, err
 		})
+	a.countFacts()
 	return err
 }
 

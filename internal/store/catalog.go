@@ -190,7 +190,7 @@ func (a *applier) factory(ctx context.Context, f restock.CatalogFactory) error {
 		return a.tx.must(ctx, `INSERT INTO factories (id, identifier, name, manager_email, language, url, requester, lead_time,
 			max_in_flight, rate_per_second, overdue_policy, repeats, refused_statuses)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			restock.FactoryID(a.tx.newID()), f.Identifier, f.Name, f.ManagerEmail, string(f.Language), f.URL, f.Requester,
+			orNew(a.tx, f.ID), f.Identifier, f.Name, f.ManagerEmail, string(f.Language), f.URL, f.Requester,
 			f.LeadTime.Microseconds(), f.MaxInFlight, f.RatePerSecond, string(f.Overdue), string(f.Repeats), statusText(f.RefusedStatuses))
 	case err != nil:
 		return err
@@ -222,7 +222,7 @@ func (a *applier) advertisement(ctx context.Context, ad restock.CatalogAdvertise
 			return nil
 		}
 		return a.tx.must(ctx, `INSERT INTO advertisements (id, name, manager_email, language, stop_when) VALUES (?, ?, ?, ?, ?)`,
-			restock.AdvertisementID(a.tx.newID()), ad.Name, ad.ManagerEmail, string(ad.Language), string(ad.StopWhen))
+			orNew(a.tx, ad.ID), ad.Name, ad.ManagerEmail, string(ad.Language), string(ad.StopWhen))
 	case err != nil:
 		return err
 	}
@@ -290,7 +290,7 @@ func (a *applier) create(ctx context.Context, p restock.CatalogProduct, factory,
 	if err := a.slugFree(ctx, p); err != nil {
 		return err
 	}
-	product := restock.Product{ID: a.tx.newID(), SKU: p.SKU, Policy: p.Policy()}
+	product := restock.Product{ID: orNew(a.tx, p.ID), SKU: p.SKU, Policy: p.Policy()}
 	// A product begins with nothing, under no policy, so that its opening stock
 	// and its first order are noticed like any other change.
 	before, after := product, product
@@ -330,6 +330,14 @@ func (a *applier) settle(ctx context.Context, before, after restock.Product) err
 }
 
 // slugFree says whose slug it is when a product cannot have it.
+// orNew makes an id where none is given.
+func orNew[T any](t *tx, id restock.ID[T]) restock.ID[T] {
+	if id.IsZero() {
+		return t.newID()
+	}
+	return id
+}
+
 func (a *applier) slugFree(ctx context.Context, p restock.CatalogProduct) error {
 	var owner string
 	err := a.tx.one(ctx, `SELECT sku FROM products WHERE slug = ? AND sku <> ?`, []any{p.Slug, string(p.SKU)}, &owner)

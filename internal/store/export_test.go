@@ -1,6 +1,10 @@
 package store
 
-import "database/sql"
+import (
+	"context"
+	"database/sql"
+	"testing"
+)
 
 // ConnsInUse is how many connections to a server acts and views hold now.
 func (s *Store) ConnsInUse() int {
@@ -22,5 +26,15 @@ func (s *Store) ConnsMax() (most, open int) {
 
 func (s *Store) pools() []*sql.DB {
 	db := s.db.(*server)
-	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading}
+	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading, db.studying}
+}
+
+// Text asks the database for one text, on a connection as acts have it.
+func (s *Store) Text(t *testing.T, query string) string {
+	t.Helper()
+	var text string
+	if err := s.update(t.Context(), urgent, func(ctx context.Context, tx *tx) error { return tx.one(ctx, query, nil, &text) }); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"math/rand/v2"
 	"net/url"
@@ -212,6 +213,82 @@ func TestAPrimaryThatTakesNoWrites(t *testing.T) {
 			wantClean(t, s)
 		})
 	}
+}
+
+// TestAServerWhoseDiskIsFullRefusesSalesAndRecovers: buyers are told to come
+// again, everybody can look, and nobody starts anything anew.
+func TestAServerWhoseDiskIsFullRefusesSalesAndRecovers(t *testing.T) {
+	t.Parallel()
+	for name, start := range ownServers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const fileMax = 72 << 20 // more than the logs have
+			server := start(t)
+			address := server.Database(t)
+			s := openURL(t, address)
+			fill(t, s, donut("A", 10_000_000))
+			plain, err := servers.Open(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = plain.Close() }) // its server may be gone
+			if err := server.LimitFiles(t.Context(), fileMax); err != nil {
+				t.Fatal(err)
+			}
+			s = openURL(t, address) // its connections are limited
+			if !fillDisk(t, plain) {
+				t.Fatal("the disk does not get full")
+			}
+			sold := 0
+			eventually(t, "it refuses", func() bool {
+				outcomes, err := s.Sell(t.Context(), manyCarts("A"))
+				if err != nil && restock.KindOf(err) != restock.Unavailable {
+					t.Errorf("error %v, want of kind Unavailable", err)
+				}
+				if err == nil {
+					sold += len(outcomes)
+				}
+				return err != nil
+			})
+			if got := stockOf(t, s, "A"); got != int64(10_000_000-sold) {
+				t.Errorf("on hand %d while the disk is full, want %d", got, 10_000_000-sold)
+			}
+			if err := server.LimitFiles(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			sellsAgain(t, s)
+			if n := s.ConnsInUse(); n != 0 {
+				t.Errorf("%d connections are still in use", n)
+			}
+		})
+	}
+}
+
+func manyCarts(sku restock.SKU) []restock.Cart {
+	var carts []restock.Cart
+	for range 200 {
+		c := cartOf(sku)
+		c.Reference = strings.Repeat("x", 500)
+		carts = append(carts, c)
+	}
+	return carts
+}
+
+// fillDisk lets the table of sales grow until it cannot, and reports whether
+// that came.
+func fillDisk(t *testing.T, db *sql.DB) bool {
+	t.Helper()
+	const filler = `INSERT INTO sale_lines (sale_id, line, product_id, quantity, unit_price, currency, remaining, reference, sold_at) `
+	if _, err := db.ExecContext(t.Context(), filler+`SELECT id, 1, id, 1, 1, 'KRW', 1, '', 1 FROM products`); err != nil {
+		t.Fatal(err)
+	}
+	for rows := 1; rows < 1<<20; rows *= 2 {
+		if _, err := db.ExecContext(t.Context(), filler+`SELECT sale_id, line + (SELECT MAX(line) FROM sale_lines), product_id, 1, 1, 'KRW', 1, REPEAT('x', 500), 1 FROM sale_lines`); err != nil {
+			t.Log("the disk is full:", err)
+			return true
+		}
+	}
+	return false
 }
 
 // eventually polls for what a server does in its own time.

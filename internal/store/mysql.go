@@ -2,12 +2,16 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +22,7 @@ import (
 const mysqlPort = "3306"
 
 // mysqlConfig reads mysql://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, with the
-// driver's own options, such as tls=true.
+// driver's own options, such as tls=true, and tls-ca=FILE.
 func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 	database := strings.Trim(u.Path, "/")
 	if u.Hostname() == "" || database == "" || strings.Contains(database, "/") {
@@ -28,10 +32,21 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 	if port == "" {
 		port = mysqlPort
 	}
-	// The name and the password would need quoting in the driver's own form.
-	cfg, err := mysql.ParseDSN("tcp(" + net.JoinHostPort(u.Hostname(), port) + ")/?" + u.RawQuery)
+	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, errors.New("its options are not those of the MySQL driver, such as tls=true")
+		return nil, errMySQLOptions()
+	}
+	authority := options.Get(mysqlAuthority)
+	options.Del(mysqlAuthority)
+	// The name and the password would need quoting in the driver's own form.
+	cfg, err := mysql.ParseDSN("tcp(" + net.JoinHostPort(u.Hostname(), port) + ")/?" + options.Encode())
+	if err != nil {
+		return nil, errMySQLOptions()
+	}
+	if authority != "" {
+		if cfg.TLS, err = trusting(authority, u.Hostname()); err != nil {
+			return nil, err
+		}
 	}
 	cfg.User, cfg.DBName = u.User.Username(), database
 	cfg.Passwd, _ = u.User.Password()
@@ -48,6 +63,28 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 	cfg.Params["sql_mode"] = "'" + sqlqueue.MySQLMode + "'"
 	cfg.Params["innodb_lock_wait_timeout"] = strconv.Itoa(int(lockTimeout.Seconds()))
 	return cfg, nil
+}
+
+// errMySQLOptions says nothing of what was read: a password may stand there.
+func errMySQLOptions() error {
+	return errors.New("its options are not those of the MySQL driver, such as tls=true")
+}
+
+// mysqlAuthority names a file of certificates that vouch for the server, as
+// sslrootcert does for PostgreSQL; without it those of the system do.
+const mysqlAuthority = "tls-ca"
+
+// trusting is TLS with a server that one of the certificates in a file vouches for.
+func trusting(path, host string) (*tls.Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", mysqlAuthority, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: %s has no certificate", mysqlAuthority, path)
+	}
+	return &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}, nil
 }
 
 func mysqlConnectors(u *url.URL) (connectors, error) {
@@ -102,6 +139,20 @@ const (
 	mysqlShutdown       = 1053
 	mysqlKilled         = 1927 // MariaDB
 )
+
+// What MySQL says of DDL whose effect is there already.
+const (
+	mysqlColumnThere = 1060
+	mysqlKeyThere    = 1061
+	mysqlNotThere    = 1091 // to be dropped
+	mysqlCheckThere  = 3822 // MySQL 8
+	mariaDBThere     = 1826 // a constraint
+)
+
+func isDoneAlready(err error) bool {
+	e, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains([]uint16{mysqlColumnThere, mysqlKeyThere, mysqlNotThere, mysqlCheckThere, mariaDBThere}, e.Number)
+}
 
 func judgeMySQL(err error) trouble {
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {

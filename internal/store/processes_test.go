@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/ads"
 	"github.com/restock/restock/internal/store"
@@ -225,30 +227,85 @@ func TestOneKeyHasOneEffectInTwoProcesses(t *testing.T) {
 	})
 }
 
+// TestASaleAndACancelledOrderThatCrossTogetherTellOnce: neither alone makes the
+// product low, each is in a process of its own, and there is one message.
+func TestASaleAndACancelledOrderThatCrossTogetherTellOnce(t *testing.T) {
+	t.Parallel()
+	onServers(t, func(t *testing.T, d *serverDatabases) {
+		const products = 20
+		both := d.processes(t, 2)
+		var catalog []restock.CatalogProduct
+		for i := range products {
+			p := donut(restock.SKU(fmt.Sprint("P", i)), 8)
+			p.ReorderPoint = 6
+			catalog = append(catalog, p)
+		}
+		fill(t, both[0], catalog...)
+		by := restock.Act{By: "a person", Reason: "it will not come"}
+		crowd(products, func(i int) {
+			sku := fmt.Sprint("P", i)
+			decision, err := both[0].PlanByHand(t.Context(), restock.ManualOrder{Product: sku, Quantity: 4, By: by.By, Reason: "more"}, restock.Key{},
+				func(restock.Situation) restock.Decision { return restock.Decision{Order: true, Quantity: 4, Reason: "by hand"} })
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			crowd(2, func(act int) {
+				if act == 0 {
+					_, err := both[0].WriteOffOrder(t.Context(), decision.OrderID, by)
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				outcomes, err := both[1].Sell(t.Context(), []restock.Cart{{Lines: []restock.Line{{Product: sku, Quantity: 4}}}})
+				if err != nil || outcomes[0].Err != nil {
+					t.Error(err, outcomes)
+				}
+			})
+		})
+		told := lines(t, d.plain(t, both[0]), `SELECT m.subject FROM queue_messages m WHERE m.type = 'stock.low' ORDER BY m.subject`)
+		want := make([]string, 0, products)
+		for _, p := range catalog {
+			want = append(want, string(p.SKU))
+		}
+		slices.Sort(want)
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("products that were told to be low (-want +got):\n%s", diff)
+		}
+		wantClean(t, both[1])
+	})
+}
+
 // TestAllActsAtOnceInThreeProcesses lets everything happen to a few products at
 // the same time, and then looks whether all promises hold.
 func TestAllActsAtOnceInThreeProcesses(t *testing.T) {
 	t.Parallel()
 	onServers(t, func(t *testing.T, d *serverDatabases) {
-		const actors, each = 24, 25
-		stores := d.processes(t, 3)
-		skus := []restock.SKU{"A", "B", "C"}
-		fill(t, stores[0], donut("A", 60), donut("B", 60), donut("C", 60))
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		crowd(actors, func(i int) {
-			a := &actor{
-				t: t, s: stores[i%len(stores)], random: rand.New(rand.NewPCG(seed, uint64(i))), skus: skus, name: fmt.Sprint("actor ", i),
-			}
-			for range each {
-				a.act()
-			}
-		})
-		for _, s := range stores {
-			wantClean(t, s)
-			t.Logf("run again: %v", s.Retries())
+		allActsAtOnce(t, d)
+	})
+}
+
+func allActsAtOnce(t *testing.T, d *serverDatabases) {
+	t.Helper()
+	const actors, each = 24, 25
+	stores := d.processes(t, 3)
+	skus := []restock.SKU{"A", "B", "C"}
+	fill(t, stores[0], donut("A", 60), donut("B", 60), donut("C", 60))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	crowd(actors, func(i int) {
+		a := &actor{
+			t: t, s: stores[i%len(stores)], random: rand.New(rand.NewPCG(seed, uint64(i))), skus: skus, name: fmt.Sprint("actor ", i),
+		}
+		for range each {
+			a.act()
 		}
 	})
+	for _, s := range stores {
+		wantClean(t, s)
+		t.Logf("run again: %v", s.Retries())
+	}
 }
 
 // actor does what the parts of the service and people do.

@@ -140,6 +140,9 @@ func (t *tx) lock(ctx context.Context, ids ...restock.ProductID) (map[restock.Pr
 		t.now = t.clock() // it may have waited; what it decides, it decides now
 	}
 	t.held = inOrder(slices.Concat(t.held, ids))
+	if t.shared != "" && t.locks {
+		return products, t.followShared(ctx, products)
+	}
 	return products, nil
 }
 

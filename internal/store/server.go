@@ -20,6 +20,7 @@ const (
 	urgentConnsMax     = 8
 	backgroundConnsMax = 4
 	readingConnsMax    = 8
+	studyingConnsMax   = 1
 	// connLifetime lets a pool find a new primary, and lets go of servers that
 	// were taken out behind the same name.
 	connLifetime = 15 * time.Minute
@@ -63,6 +64,7 @@ type server struct {
 
 	urgent, background *crew
 	reading            *sql.DB
+	studying           *sql.DB // for what takes long
 
 	mu     sync.Mutex
 	closed bool
@@ -98,7 +100,7 @@ type connectors struct{ acting, reading, schema driver.Connector }
 
 func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
 	db := &server{
-		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax),
+		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax), studying: pool(c.schema, studyingConnsMax),
 		pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
@@ -123,7 +125,7 @@ func (db *server) close() error {
 	db.closed = true
 	db.mu.Unlock()
 	db.acts.Wait()
-	errs := []error{db.reading.Close()}
+	errs := []error{db.reading.Close(), db.studying.Close()}
 	for _, c := range []*crew{db.urgent, db.background} {
 		if c != nil {
 			errs = append(errs, c.Close())
@@ -284,6 +286,7 @@ func (db *server) try(ctx context.Context, c *crew, locks []restock.ProductID, f
 	defer limit.Stop()
 	t := db.store.newTx(db.statements(begun))
 	t.locks = true
+	t.looked, t.linked = map[restock.ProductID]bool{}, map[restock.ProductID]bool{}
 	err = protect(func() error {
 		if _, err := t.lock(actCtx, locks...); err != nil {
 			return err
@@ -334,7 +337,15 @@ func discard(conn *sql.Conn) {
 }
 
 func (db *server) view(ctx context.Context, fn func(context.Context, *tx) error) error {
-	conn, snapshot, err := db.begin(ctx, ctx, db.reading, &sql.TxOptions{ReadOnly: true})
+	return db.look(ctx, db.reading, &sql.TxOptions{ReadOnly: true}, fn)
+}
+
+func (db *server) study(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return db.look(ctx, db.studying, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}, fn)
+}
+
+func (db *server) look(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(context.Context, *tx) error) error {
+	conn, snapshot, err := db.begin(ctx, ctx, pool, opts)
 	if err != nil {
 		return unavailable("begin reading", err)
 	}

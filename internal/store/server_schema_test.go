@@ -24,6 +24,13 @@ func onlyOnServers() []string { return []string{"turns"} }
 // forgotten for another.
 func TestTheSchemaIsTheSameOnEveryDatabase(t *testing.T) {
 	t.Parallel()
+	want := wantSchema(t)
+	onServers(t, func(t *testing.T, d *serverDatabases) { wantSameSchema(t, d, want) })
+}
+
+// wantSchema is what SQLite has.
+func wantSchema(t *testing.T) []string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "restock.db")
 	s := openAt(t, path, store.Config{})
 	want := sqliteSchema(t, openRaw(t, path))
@@ -33,12 +40,15 @@ func TestTheSchemaIsTheSameOnEveryDatabase(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	onServers(t, func(t *testing.T, d *serverDatabases) {
-		s := d.open(t, store.Config{})
-		if diff := cmp.Diff(want, serverSchema(t, d.plain(t, s))); diff != "" {
-			t.Errorf("schema (-SQLite +server):\n%s", diff)
-		}
-	})
+	return want
+}
+
+func wantSameSchema(t *testing.T, d *serverDatabases, want []string) {
+	t.Helper()
+	s := d.open(t, store.Config{})
+	if diff := cmp.Diff(want, serverSchema(t, d.plain(t, s))); diff != "" {
+		t.Errorf("schema (-SQLite +server):\n%s", diff)
+	}
 }
 
 func lines(t *testing.T, db *sql.DB, query string) []string {
@@ -172,7 +182,7 @@ func TestProcessesThatStartTogetherMakeOneSchema(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			steps, err := store.Migrate(t.Context(), address, true)
+			steps, err := store.Migrate(t.Context(), address, true, quiet())
 			if err != nil || len(steps) == 0 || slices.ContainsFunc(steps, func(m store.Migration) bool { return !m.Applied }) {
 				t.Errorf("steps %v, %v, want all applied", steps, err)
 			}

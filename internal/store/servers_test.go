@@ -25,14 +25,24 @@ type serverDatabases struct {
 }
 
 func mariaDBs() *serverDatabases {
+	d := mysqls(servers.MariaDB, "&check_constraint_checks=0")
+	d.uncheck = func(*testing.T, *sql.DB) {} // its sessions check nothing
+	return d
+}
+
+func mysqls(database func(testing.TB) string, unchecked string) *serverDatabases {
 	return &serverDatabases{
-		database: func(t *testing.T) string { t.Helper(); return servers.MariaDB(t) },
+		database: func(t *testing.T) string { t.Helper(); return database(t) },
 		raw: func(address string) (string, string) {
 			u, _ := url.Parse(address) // it is ours
 			return "mysql", u.User.Username() + "@tcp(" + u.Host + ")" + u.Path +
-				"?foreign_key_checks=0&check_constraint_checks=0&sql_mode=%27ANSI_QUOTES,PIPES_AS_CONCAT%27"
+				"?foreign_key_checks=0" + unchecked + "&sql_mode=%27ANSI_QUOTES,PIPES_AS_CONCAT%27"
 		},
-		uncheck: func(*testing.T, *sql.DB) {}, // its sessions check nothing
+		uncheck: func(t *testing.T, db *sql.DB) {
+			t.Helper()
+			drop(t, db, `SELECT 'ALTER TABLE ' || table_name || ' DROP CHECK ' || constraint_name FROM information_schema.table_constraints
+				WHERE constraint_type = 'CHECK' AND table_schema = DATABASE()`)
+		},
 	}
 }
 
@@ -79,22 +89,17 @@ func (noCleanup) Cleanup(func()) {}
 
 func dropChecks(t *testing.T, db *sql.DB) {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), `SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname)
+	drop(t, db, `SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname)
 		FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var drops []string
-	for rows.Next() {
-		var drop string
-		if err := rows.Scan(&drop); err != nil {
-			t.Fatal(err)
+}
+
+// drop runs the statements that a query gives.
+func drop(t *testing.T, db *sql.DB, query string) {
+	t.Helper()
+	for _, statement := range lines(t, db, query) {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
 		}
-		drops = append(drops, drop)
-	}
-	if _, err := db.ExecContext(t.Context(), strings.Join(drops, "; ")); err != nil || rows.Err() != nil {
-		t.Fatal(err, rows.Err())
 	}
 }
 
@@ -123,7 +128,7 @@ func (d *serverDatabases) checked(t *testing.T, s *store.Store) *sql.DB {
 	t.Helper()
 	address, _ := d.urls.Load(s)
 	driver, dsn := d.raw(address.(string))
-	for _, loose := range []string{"foreign_key_checks=0&", "check_constraint_checks=0&", "&session_replication_role=replica"} {
+	for _, loose := range []string{"foreign_key_checks=0&", "&check_constraint_checks=0", "&session_replication_role=replica"} {
 		dsn = strings.Replace(dsn, loose, "", 1)
 	}
 	return openDSN(t, driver, dsn)

@@ -86,7 +86,7 @@ func (t *tx) writeStock(ctx context.Context, before restock.Stock, after restock
 	if err != nil {
 		return fmt.Errorf("write the stock of %s: %w", after.SKU, err)
 	}
-	return nil
+	return t.share(ctx, after, after.Stock.OnHand-before.OnHand)
 }
 
 func (t *tx) openStockout(ctx context.Context, id restock.StockoutID, product restock.ProductID) error {

@@ -43,6 +43,17 @@ func sqliteDSN(path, vfs string, pragmas ...string) string {
 	for _, p := range append([]string{"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"}, pragmas...) {
 		q.Add("_pragma", p)
 	}
+	return fileURL(path, q)
+}
+
+// aloneDSN is for a file that nobody else has open, for as long as this
+// connection is there. That has to be said before the first look at the file.
+func aloneDSN(path string) string {
+	busy := fmt.Sprintf("busy_timeout(%d)", alonePatience.Milliseconds())
+	return fileURL(path, url.Values{"_pragma": {busy, "locking_mode(exclusive)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"}})
+}
+
+func fileURL(path string, q url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
@@ -190,8 +201,12 @@ func (db *sqlite) view(ctx context.Context, fn func(context.Context, *tx) error)
 	return unavailable("view", fn(ctx, db.store.newTx(snapshotStatements{snapshot})))
 }
 
+func (db *sqlite) study(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return db.view(ctx, fn)
+}
+
 func (s *Store) newTx(stmts statements) *tx {
-	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, newID: s.newID, now: s.microsecond(), clock: s.microsecond}
+	return &tx{stmts: stmts, queue: s.queue, outbox: s.outbox, shared: s.shared, newID: s.newID, now: s.microsecond(), clock: s.microsecond}
 }
 
 // microsecond is now, as exactly as it is stored.

@@ -32,6 +32,9 @@ type Config struct {
 	Queue  *sqlqueue.Queue  // default a new one
 	// Outbox: a broker has the queues, and all messages wait for it in one.
 	Outbox bool
+	// StockTable is the table of another system that owns the stock, in the same
+	// MySQL; what was given once holds until NoStockTable is given.
+	StockTable string
 	// VFS names a registered file system of SQLite, and Sync makes a file durable
 	// in place of fdatasync: together they are a simulated disk.
 	VFS  string
@@ -52,6 +55,7 @@ type Store struct {
 	newID  func() [16]byte
 	queue  *sqlqueue.Queue
 	outbox bool
+	shared string // the table of another system that owns the stock; "" is none
 	db     database
 	sync   func(path string) error
 	zone   *time.Location
@@ -64,6 +68,8 @@ type Store struct {
 type database interface {
 	update(ctx context.Context, l lane, fn func(context.Context, *tx) error) error
 	view(ctx context.Context, fn func(context.Context, *tx) error) error
+	// study is view for what looks at all rows, and may take minutes.
+	study(ctx context.Context, fn func(context.Context, *tx) error) error
 	failed() <-chan struct{}
 	pools() map[string]*sql.DB
 	close() error
@@ -88,7 +94,45 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 	if s.db, err = a.open(ctx, s, cfg); err != nil {
 		return nil, err
 	}
+	if err := s.refuseMarked(ctx, a, cfg.ReadOnly); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.shareStock(ctx, cfg.StockTable); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
+}
+
+// refuseMarked: nobody sells from a database that a copy fills, and nobody from
+// a file whose shop went on elsewhere.
+func (s *Store) refuseMarked(ctx context.Context, a address, reading bool) error {
+	var moved, unfinished string
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		var err error
+		if moved, err = tx.setting(ctx, settingMoved); err != nil {
+			return err
+		}
+		unfinished, err = tx.setting(ctx, settingUnfinished)
+		return err
+	})
+	switch {
+	case err != nil || reading:
+		return err
+	case moved != "":
+		return errMoved(a.shown, moved)
+	case unfinished != "":
+		return restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"%s has only a part of %s, which is being copied there; wait, or repeat the `restock move` or `restock restore` that was interrupted", a.shown, unfinished)
+	}
+	return nil
+}
+
+// dialect is what the database speaks.
+func (s *Store) dialect() sqlqueue.Dialect {
+	if db, ok := s.db.(*server); ok {
+		return db.dialect
+	}
+	return sqlqueue.SQLite
 }
 
 func newStore(cfg Config) *Store {

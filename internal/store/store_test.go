@@ -127,7 +127,7 @@ func TestReadOnlyRefusesAnOlderSchema(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "restock.db")
 	copyFile(t, "testdata/schema-1.db", path)
-	steps, err := store.Migrate(t.Context(), "sqlite:"+path, true)
+	steps, err := store.Migrate(t.Context(), "sqlite:"+path, true, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestMigrateTellsBeforeItDoes(t *testing.T) {
 	copyFile(t, "testdata/schema-1.db", path)
 	count := func(dryRun bool) (applied, missing int) {
 		t.Helper()
-		steps, err := store.Migrate(t.Context(), "sqlite:"+path, dryRun)
+		steps, err := store.Migrate(t.Context(), "sqlite:"+path, dryRun, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestMigrateTellsBeforeItDoes(t *testing.T) {
 func TestMigrateMakesNoDatabase(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "nothing.db")
-	if _, err := store.Migrate(t.Context(), "sqlite:"+path, true); restock.KindOf(err) != restock.NotFound || err == nil {
+	if _, err := store.Migrate(t.Context(), "sqlite:"+path, true, quiet()); restock.KindOf(err) != restock.NotFound || err == nil {
 		t.Errorf("error %v, want of kind NotFound", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -30,7 +30,11 @@ type tx struct {
 	held  []restock.ProductID // products that are locked, in order
 
 	// origins say whose request made an event due, where an act serves many.
-	origins     map[crossing]string
+	origins map[crossing]string
+	shared  string                     // the table of another system that owns the stock
+	looked  map[restock.ProductID]bool // of which its row was locked, if there is one
+	linked  map[restock.ProductID]bool // of which there is one
+
 	letters     []letter // messages to insert when the act is done
 	published   []string // queues to wake after the commit
 	ordersReady bool     // whether to wake the placer after the commit

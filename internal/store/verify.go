@@ -167,14 +167,30 @@ func messageRules() []rule {
 // Verify holds the promises against the raw rows, each on a snapshot of its
 // own, so that it stays a short reader beside a running server.
 func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
-	whole, err := s.durableCheck(ctx)
+	checks, err := checkAll(ctx, s.dialect(), s.db.study)
+	if err != nil || s.shared == "" {
+		return checks, err
+	}
+	err = s.db.study(ctx, func(ctx context.Context, tx *tx) error {
+		check, err := tx.sharedCheck(ctx)
+		checks = append(checks, check)
+		return err
+	})
+	return checks, err
+}
+
+// viewer runs something on one snapshot.
+type viewer func(ctx context.Context, fn func(context.Context, *tx) error) error
+
+func checkAll(ctx context.Context, d sqlqueue.Dialect, view viewer) ([]restock.Check, error) {
+	whole, err := durableCheck(ctx, d, view)
 	if err != nil {
 		return nil, err
 	}
 	checks := []restock.Check{whole}
 	for _, r := range rules() {
 		check := restock.Check{Promise: r.promise, Name: r.name}
-		err := s.view(ctx, func(ctx context.Context, tx *tx) error { return tx.check(ctx, r, &check) })
+		err := view(ctx, func(ctx context.Context, tx *tx) error { return tx.check(ctx, r, &check) })
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", r.promise, r.name, err)
 		}
@@ -184,16 +200,16 @@ func (s *Store) Verify(ctx context.Context) ([]restock.Check, error) {
 }
 
 // durableCheck looks at what the database itself is worth.
-func (s *Store) durableCheck(ctx context.Context) (restock.Check, error) {
-	if db, ok := s.db.(*server); ok {
-		return s.settingsCheck(ctx, db.dialect)
+func durableCheck(ctx context.Context, d sqlqueue.Dialect, view viewer) (restock.Check, error) {
+	if d == sqlqueue.SQLite {
+		return fileCheck(ctx, view)
 	}
-	return s.fileCheck(ctx)
+	return settingsCheck(ctx, d, view)
 }
 
 // settingsCheck asks a server whether it is set to answer a commit before that is
 // durable.
-func (s *Store) settingsCheck(ctx context.Context, d sqlqueue.Dialect) (restock.Check, error) {
+func settingsCheck(ctx context.Context, d sqlqueue.Dialect, view viewer) (restock.Check, error) {
 	check := restock.Check{Promise: "I3", Name: "the server answers a commit when it is durable", Rows: 1}
 	query := `SELECT CASE WHEN current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off' THEN '' ELSE
 		'fsync is ' || current_setting('fsync') || ', synchronous_commit is ' || current_setting('synchronous_commit') END`
@@ -202,7 +218,7 @@ func (s *Store) settingsCheck(ctx context.Context, d sqlqueue.Dialect) (restock.
 			'innodb_flush_log_at_trx_commit is ' || @@innodb_flush_log_at_trx_commit || ', it must be 1' END`
 	}
 	var fault string
-	err := s.view(ctx, func(ctx context.Context, tx *tx) error { return tx.one(ctx, query, nil, &fault) })
+	err := view(ctx, func(ctx context.Context, tx *tx) error { return tx.one(ctx, query, nil, &fault) })
 	if fault != "" {
 		check.Violations, check.Broken = []string{fault}, 1
 	}
@@ -211,9 +227,9 @@ func (s *Store) settingsCheck(ctx context.Context, d sqlqueue.Dialect) (restock.
 
 // fileCheck asks SQLite whether the file itself is whole: a damaged page can
 // hide rows from every other check.
-func (s *Store) fileCheck(ctx context.Context) (restock.Check, error) {
+func fileCheck(ctx context.Context, view viewer) (restock.Check, error) {
 	check := restock.Check{Promise: "I3", Name: "the file is whole: SQLite finds no damaged page", Rows: 1}
-	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+	err := view(ctx, func(ctx context.Context, tx *tx) error {
 		faults, err := collect(ctx, tx, `PRAGMA quick_check(10)`, nil, func(rows *sql.Rows) (string, error) {
 			var text string
 			err := rows.Scan(&text)

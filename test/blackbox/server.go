@@ -36,6 +36,14 @@ func Build(ctx context.Context, folder, tags string) (string, error) {
 	return binary, nil
 }
 
+// MakeKeys makes the callback keys that all processes on one database share.
+func MakeKeys(ctx context.Context, binary, path string) error {
+	if out, err := exec.CommandContext(ctx, binary, "callback-keys", "make", path).CombinedOutput(); err != nil {
+		return fmt.Errorf("making callback keys: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // Server is the built binary on one data folder, again and again. At most one
 // process runs at a time.
 type Server struct {

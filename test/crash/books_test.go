@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	_ "github.com/ncruces/go-sqlite3/driver" // registers "sqlite3"
+	"github.com/restock/restock/test/servers"
 )
 
 // The rows of the database, as plain SQL gives them. Ids are 32 hexadecimal
@@ -81,13 +84,32 @@ type books struct {
 	deliveries []deliveryRow
 }
 
-// openBooks opens the database file for reading, also beside the server.
-func openBooks(path string) (*sql.DB, error) {
-	return sql.Open("sqlite3", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=query_only(on)")
+// library is a database that is read, in SQLite's words.
+type library struct {
+	*sql.DB
+	say func(string) string
 }
 
-func read[T any](ctx context.Context, db *sql.DB, into *[]T, query string, fields func(*T) []any) error {
-	rows, err := db.QueryContext(ctx, query)
+// openBooks opens the database for reading, also beside the servers.
+func openBooks(address string) (*library, error) {
+	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
+		db, err := sql.Open("sqlite3", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=query_only(on)")
+		return &library{db, func(query string) string { return query }}, err
+	}
+	words := map[string]string{`lower(hex($1))`: `COALESCE(encode($1, 'hex'), '')`, `strftime('%s', 'now')`: `CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)`}
+	if strings.HasPrefix(address, "mysql:") {
+		words = map[string]string{`lower(hex($1))`: `COALESCE(lower(hex($1)), '')`, `strftime('%s', 'now')`: `UNIX_TIMESTAMP()`}
+	}
+	id := regexp.MustCompile(`lower\(hex\(([a-z_.]+)\)\)`)
+	db, err := servers.Open(address)
+	return &library{db, func(query string) string {
+		query = id.ReplaceAllString(query, words[`lower(hex($1))`])
+		return strings.ReplaceAll(query, `strftime('%s', 'now')`, words[`strftime('%s', 'now')`])
+	}}, err
+}
+
+func read[T any](ctx context.Context, db *library, into *[]T, query string, fields func(*T) []any) error {
+	rows, err := db.QueryContext(ctx, db.say(query))
 	if err != nil {
 		return fmt.Errorf("%s: %w", query, err)
 	}
@@ -103,9 +125,9 @@ func read[T any](ctx context.Context, db *sql.DB, into *[]T, query string, field
 }
 
 // readBooks reads every row that is judged.
-func readBooks(ctx context.Context, db *sql.DB) (*books, error) {
+func readBooks(ctx context.Context, db *library) (*books, error) {
 	b := &books{}
-	for _, table := range []func(context.Context, *sql.DB) error{
+	for _, table := range []func(context.Context, *library) error{
 		b.readStock, b.readSales, b.readOrders, b.readStockouts, b.readMessages,
 	} {
 		if err := table(ctx, db); err != nil {
@@ -115,7 +137,7 @@ func readBooks(ctx context.Context, db *sql.DB) (*books, error) {
 	return b, nil
 }
 
-func (b *books) readStock(ctx context.Context, db *sql.DB) error {
+func (b *books) readStock(ctx context.Context, db *library) error {
 	err := read(ctx, db, &b.products, `SELECT lower(hex(id)), sku, opening_stock, on_hand FROM products`,
 		func(r *productRow) []any { return []any{&r.id, &r.sku, &r.opening, &r.onHand} })
 	if err != nil {
@@ -132,7 +154,7 @@ func (b *books) readStock(ctx context.Context, db *sql.DB) error {
 		})
 }
 
-func (b *books) readSales(ctx context.Context, db *sql.DB) error {
+func (b *books) readSales(ctx context.Context, db *library) error {
 	err := read(ctx, db, &b.sales, `SELECT lower(hex(id)), reference, total FROM sales`,
 		func(r *saleRow) []any { return []any{&r.id, &r.reference, &r.total} })
 	if err != nil {
@@ -156,7 +178,7 @@ func (b *books) readSales(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-func (b *books) readOrders(ctx context.Context, db *sql.DB) error {
+func (b *books) readOrders(ctx context.Context, db *library) error {
 	err := read(ctx, db, &b.orders, `SELECT lower(hex(id)), lower(hex(product_id)), state, attempts FROM replenishment_orders`,
 		func(r *orderRow) []any { return []any{&r.id, &r.product, &r.state, &r.attempts} })
 	if err != nil {
@@ -171,7 +193,7 @@ func (b *books) readOrders(ctx context.Context, db *sql.DB) error {
 		func(r *string) []any { return []any{r} })
 }
 
-func (b *books) readStockouts(ctx context.Context, db *sql.DB) error {
+func (b *books) readStockouts(ctx context.Context, db *library) error {
 	err := read(ctx, db, &b.stockouts, `SELECT lower(hex(id)), lower(hex(product_id)), closed_at IS NOT NULL FROM stockouts`,
 		func(r *stockoutRow) []any { return []any{&r.id, &r.product, &r.closed} })
 	if err != nil {
@@ -179,7 +201,7 @@ func (b *books) readStockouts(ctx context.Context, db *sql.DB) error {
 	}
 	// Each advertisement of this catalogue shows one product.
 	err = read(ctx, db, &b.ads, `SELECT lower(hex(a.id)), a.name, lower(hex(p.id)), p.stockout_id IS NOT NULL,
-			COALESCE(a.look_at < (strftime('%s', 'now') + 60) * 1000000, 0)
+			a.look_at IS NOT NULL AND a.look_at < (strftime('%s', 'now') + 60) * 1000000
 		FROM advertisements a JOIN products p ON p.advertisement_id = a.id`,
 		func(r *adRow) []any { return []any{&r.id, &r.name, &r.product, &r.out, &r.heldBack} })
 	if err != nil {
@@ -192,7 +214,7 @@ func (b *books) readStockouts(ctx context.Context, db *sql.DB) error {
 		func(r *holdRow) []any { return []any{&r.id, &r.ad, &r.state, &r.stopSent, &r.resumeSent} })
 }
 
-func (b *books) readMessages(ctx context.Context, db *sql.DB) error {
+func (b *books) readMessages(ctx context.Context, db *library) error {
 	err := read(ctx, db, &b.deliveries, `SELECT lower(hex(message_id)), queue, state FROM queue_deliveries`,
 		func(r *deliveryRow) []any { return []any{&r.message, &r.queue, &r.state} })
 	if err != nil {
@@ -248,13 +270,13 @@ const unfinished = `SELECT
 
 // untilQuiet waits until nothing is unfinished, and says what is when the
 // limit passes first.
-func untilQuiet(ctx context.Context, db *sql.DB, limit time.Duration) (string, error) {
+func untilQuiet(ctx context.Context, db *library, limit time.Duration) (string, error) {
 	const look = 100 * time.Millisecond
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	for {
 		var orders, messages, low, digests, ads int
-		if err := db.QueryRowContext(ctx, unfinished).Scan(&orders, &messages, &low, &digests, &ads); err != nil {
+		if err := db.QueryRowContext(ctx, db.say(unfinished)).Scan(&orders, &messages, &low, &digests, &ads); err != nil {
 			return "", fmt.Errorf("looking whether it is quiet: %w", err)
 		}
 		if orders+messages+low+digests+ads == 0 {
@@ -264,10 +286,21 @@ func untilQuiet(ctx context.Context, db *sql.DB, limit time.Duration) (string, e
 		select {
 		case <-next.C:
 		case <-deadline.C:
-			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations, %d held back",
-				orders, messages, low, digests, ads), nil
+			waiting, err := waitingMessages(ctx, db)
+			return fmt.Sprintf("%d orders, %d messages, %d low products without an order, %d mails to operations, %d held back; messages: %s",
+				orders, messages, low, digests, ads, strings.Join(waiting, "; ")), err
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
 	}
+}
+
+// waitingMessages says of some messages what they wait for.
+func waitingMessages(ctx context.Context, db *library) ([]string, error) {
+	var all []string
+	err := read(ctx, db, &all, `SELECT m.type || ' of ' || m.subject || ' on ' || d.queue || ', receives ' || d.receives || ', claimed ' || d.claimed
+			|| ', visible in ' || (d.visible_at / 1000000 - strftime('%s', 'now')) || ' s, ' || d.last_error
+		FROM queue_deliveries d JOIN queue_messages m ON m.id = d.message_id WHERE d.state = 'waiting' ORDER BY d.visible_at LIMIT 5`,
+		func(r *string) []any { return []any{r} })
+	return all, err
 }

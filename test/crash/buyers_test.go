@@ -39,35 +39,38 @@ type purchase struct {
 	status    int
 	saleID    string // of a sale
 	total     int64
+	span      span // when it was asked for, and answered
 }
 
 // buyers buy random products, over and over, and write down what they asked
 // for and what they were told.
 type buyers struct {
-	checkout string // the address
-	up       *gate
-	skus     []string
-	dice     *dice
-	client   *http.Client
-	flights  *flights
-	served   signal // raised for each sale
+	up      door
+	crowd   crowd
+	skus    []string
+	dice    *dice
+	client  *http.Client
+	flights *flights
+	served  signal // raised for each sale
 
 	mu  sync.Mutex
 	log []purchase
 }
 
-const (
-	buyersCount     = 16
-	checkoutTimeout = 30 * time.Second
+// crowd is how many buyers there are, and how they behave.
+type crowd struct {
+	buyers int
 	// thinkTime is the longest that a buyer waits before the next purchase. It
 	// leaves the machine to what follows from the sales.
-	thinkTime = 12 * time.Millisecond
-)
+	thinkTime time.Duration
+}
 
-func newBuyers(t *testing.T, address string, up *gate, skus []string, d *dice) *buyers {
+const checkoutTimeout = 30 * time.Second
+
+func newBuyers(t *testing.T, up door, c crowd, skus []string, d *dice) *buyers {
 	return &buyers{
-		checkout: address + "/checkout", up: up, skus: skus, dice: d,
-		client:  &http.Client{Timeout: checkoutTimeout, Transport: contract.Sampled(t, &http.Transport{MaxIdleConnsPerHost: buyersCount})},
+		up: up, crowd: c, skus: skus, dice: d,
+		client:  &http.Client{Timeout: checkoutTimeout, Transport: contract.Sampled(t, &http.Transport{MaxIdleConnsPerHost: c.buyers})},
 		flights: newFlights("checkout"), served: newSignal(),
 	}
 }
@@ -75,7 +78,7 @@ func newBuyers(t *testing.T, address string, up *gate, skus []string, d *dice) *
 // run buys until ctx ends; purchases under way are waited for.
 func (b *buyers) run(ctx context.Context) {
 	var all sync.WaitGroup
-	for i := range buyersCount {
+	for i := range b.crowd.buyers {
 		all.Go(func() { b.shop(ctx, i) })
 	}
 	all.Wait()
@@ -83,15 +86,19 @@ func (b *buyers) run(ctx context.Context) {
 }
 
 func (b *buyers) shop(ctx context.Context, buyer int) {
-	for n := 0; b.up.wait(ctx) == nil; n++ {
-		p := b.buy(context.WithoutCancel(ctx), fmt.Sprintf("buyer-%02d-%06d", buyer, n))
+	for n := 0; ; n++ {
+		address, err := b.up.wait(ctx)
+		if err != nil {
+			return
+		}
+		p := b.buy(context.WithoutCancel(ctx), address, fmt.Sprintf("buyer-%02d-%06d", buyer, n))
 		b.mu.Lock()
 		b.log = append(b.log, p)
 		b.mu.Unlock()
 		if p.outcome == sold {
 			b.served.raise()
 		}
-		pause(ctx, b.dice.upTo(thinkTime))
+		pause(ctx, b.dice.upTo(b.crowd.thinkTime))
 	}
 }
 
@@ -107,19 +114,20 @@ func (b *buyers) choose() []line {
 func (b *buyers) sku() string { return b.skus[b.dice.between(0, len(b.skus)-1)] }
 
 // buy makes one request and never repeats it.
-func (b *buyers) buy(ctx context.Context, reference string) purchase {
+func (b *buyers) buy(ctx context.Context, address, reference string) purchase {
 	p := purchase{reference: reference, lines: b.choose()}
 	body, err := json.Marshal(map[string]any{"items": p.lines, "reference": reference})
 	if err != nil {
 		panic(err) // an error of this test
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.checkout, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/checkout", bytes.NewReader(body))
 	if err != nil {
 		panic(err)
 	}
 	request.GetBody = nil // Go would send it again by itself when it believes that it may
 	began := b.flights.begin()
 	p.read(b.client.Do(request))
+	p.span = span{began, time.Now()}
 	if p.outcome == unanswered && p.status == 0 {
 		b.flights.end(began)
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,11 +64,14 @@ type world struct {
 	plan    plan
 	dice    *dice
 	server  *server
-	data    string
-	buyers  *buyers
-	makers  *makers
-	mailbox *mailbox
-	kills   []moment
+	data    string // the folder of the process
+	address string // of the database
+	// addresses are those that processes listen at.
+	addresses []string
+	buyers    *buyers
+	makers    *makers
+	mailbox   *mailbox
+	kills     []moment
 }
 
 func TestKilledAtAnyMomentNothingIsLost(t *testing.T) {
@@ -88,7 +92,7 @@ func TestKilledAtAnyMomentNothingIsLost(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; the server's last words:\n%s", err, w.server.LastWords())
 	}
-	w.settle()
+	w.settle(w.server)
 	w.judge()
 }
 
@@ -102,7 +106,9 @@ func open(t *testing.T, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, plan: planned(), dice: newDice(seed, stream), data: filepath.Join(folder, "data")}
-	up := newGate()
+	w.address = "sqlite:" + filepath.Join(w.data, "restock.db")
+	address := w.quietAddress()
+	up := newGate(address)
 	w.makers, w.mailbox = newMakers(up, w.dice), newMailbox(w.dice)
 	mails, closeMail, err := w.mailbox.open(t.Context())
 	if err != nil {
@@ -110,21 +116,25 @@ func open(t *testing.T, seed uint64) *world {
 	}
 	t.Cleanup(closeMail)
 	catalogue, skus := w.catalogue(folder)
-	address := w.quietAddress()
-	w.buyers = newBuyers(t, "http://"+address, up, skus, w.dice)
+	w.buyers = newBuyers(t, up, crowd{buyers: 16, thinkTime: 12 * time.Millisecond}, skus, w.dice)
 	log, err := os.Create(filepath.Join(folder, "server.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = &server{up: up, Server: blackbox.Server{Binary: binary, Log: log, Args: []string{
-		"serve", "--listen", address, "--data", w.data, "--catalog", catalogue, "--mail", "smtp://" + mails + "?tls=none",
-		"--callback-window", "2s", "--sweep-interval", "500ms", "--retry-base", "50ms", "--alert-gap", "1s", "--ad-spacing", "1s", "--log-level", "warn",
-	}}}
+	w.server = &server{up: up, Server: blackbox.Server{Binary: binary, Log: log, Args: serveArgs(address, w.data, catalogue, mails)}}
 	t.Cleanup(w.server.Abandon)
 	if err := w.server.start(); err != nil {
 		t.Fatalf("%v:\n%s", err, w.server.LastWords())
 	}
 	return w
+}
+
+// serveArgs lets everything happen soon.
+func serveArgs(address, data, catalogue, mails string) []string {
+	return []string{
+		"serve", "--listen", address, "--data", data, "--catalog", catalogue, "--mail", "smtp://" + mails + "?tls=none",
+		"--callback-window", "2s", "--sweep-interval", "500ms", "--retry-base", "50ms", "--alert-gap", "1s", "--ad-spacing", "1s", "--log-level", "warn",
+	}
 }
 
 // quietAddress is a port that stays ours while the server is down: it is below
@@ -134,8 +144,12 @@ func (w *world) quietAddress() string {
 	const low, high, tries = 20000, 32000, 50
 	for range tries {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(w.dice.between(low, high)))
+		if slices.Contains(w.addresses, address) {
+			continue
+		}
 		listener, err := new(net.ListenConfig).Listen(w.t.Context(), "tcp", address)
 		if err == nil {
+			w.addresses = append(w.addresses, address)
 			_ = listener.Close()
 			return address
 		}
@@ -262,10 +276,10 @@ func (w *world) killAtStart(ctx context.Context) error {
 	return err
 }
 
-// settle lets the server work off what is there, and stops it in order.
-func (w *world) settle() {
+// settle lets the servers work off what is there, and stops them in order.
+func (w *world) settle(all ...*server) {
 	w.t.Helper()
-	db, err := openBooks(filepath.Join(w.data, "restock.db"))
+	db, err := openBooks(w.address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -279,15 +293,17 @@ func (w *world) settle() {
 	case left != "":
 		w.t.Logf("still leased to dead processes: %s", left)
 	}
-	if err := w.server.Stop(); err != nil {
-		w.t.Errorf("%v; its last words:\n%s", err, w.server.LastWords())
+	for _, s := range all {
+		if err := s.Stop(); err != nil {
+			w.t.Errorf("%v; its last words:\n%s", err, s.LastWords())
+		}
 	}
 }
 
 // judge reads the database, tells how much was tried, and holds the promises.
 func (w *world) judge() {
 	w.t.Helper()
-	db, err := openBooks(filepath.Join(w.data, "restock.db"))
+	db, err := openBooks(w.address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -332,7 +348,7 @@ func (w *world) tell(b *books) {
 // verify is the product's own judgement, the last word and not the only one.
 func (w *world) verify() {
 	w.t.Helper()
-	out, err := exec.CommandContext(w.t.Context(), w.server.Binary, "verify", "--data", w.data).CombinedOutput()
+	out, err := exec.CommandContext(w.t.Context(), w.server.Binary, "verify", "--db", w.address).CombinedOutput()
 	if err != nil {
 		w.t.Errorf("restock verify: %v\n%s", err, out)
 	}

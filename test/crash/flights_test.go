@@ -46,13 +46,19 @@ func (s signal) forget() {
 	}
 }
 
-// gate is open while the server is up.
-type gate struct {
-	mu   sync.Mutex
-	open chan struct{} // closed while the gate is open
+// door gives the address at which somebody listens, as soon as there is one.
+type door interface {
+	wait(ctx context.Context) (address string, err error)
 }
 
-func newGate() *gate { return &gate{open: make(chan struct{})} }
+// gate is open while the server is up.
+type gate struct {
+	address string // HOST:PORT
+	mu      sync.Mutex
+	open    chan struct{} // closed while the gate is open
+}
+
+func newGate(address string) *gate { return &gate{address: address, open: make(chan struct{})} }
 
 func (g *gate) set(open bool) {
 	g.mu.Lock()
@@ -69,16 +75,18 @@ func (g *gate) set(open bool) {
 	}
 }
 
-func (g *gate) wait(ctx context.Context) error {
+func (g *gate) opened() <-chan struct{} {
 	g.mu.Lock()
-	open := g.open
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	return g.open
+}
+
+func (g *gate) wait(ctx context.Context) (string, error) {
 	select {
-	case <-open:
-		return ctx.Err()
+	case <-g.opened():
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return g.address, ctx.Err()
 }
 
 // span is how long something was under way.

@@ -51,6 +51,25 @@ func (j *judge) ordersBounded() []string {
 	return bad
 }
 
+// oneOrderAtATime: by the factories' own log, nothing was ordered anew of a
+// product before they had begun to deliver the order before.
+func (j *judge) oneOrderAtATime() []string {
+	last, delivered := map[string]string{}, map[string]bool{}
+	var bad []string
+	for _, e := range j.makers.events {
+		if e.called {
+			delivered[e.key.order] = true
+			continue
+		}
+		before := last[e.sku]
+		if before != "" && before != e.key.order && !delivered[before] {
+			bad = append(bad, fmt.Sprintf("order %s of %s was accepted while order %s was not delivered", e.key.order, e.sku, before))
+		}
+		last[e.sku] = e.key.order
+	}
+	return bad
+}
+
 // callbacksStored: every callback that was answered has the receipt that it
 // was told of, and says what that says; what was applied was applied once.
 func (j *judge) callbacksStored() []string {

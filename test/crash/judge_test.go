@@ -39,7 +39,7 @@ func (j *judge) all() {
 	j.hold("I1 never oversell", j.neverOversold())
 	j.hold("I2 conservation", j.conserved())
 	j.hold("P1 an attempt is written to the network at most once", j.writtenOnce())
-	j.hold("I6 bounded orders", j.ordersBounded())
+	j.hold("I6 bounded orders", slices.Concat(j.ordersBounded(), j.oneOrderAtATime()))
 	j.hold("I7 every callback is accounted for", slices.Concat(j.callbacksStored(), j.receiptsBounded()))
 	j.hold("I5 a state change and its message commit together",
 		slices.Concat(j.stockoutsTold(), j.ordersTold(), j.receiptsTold(), j.messagesKept(), j.mailsSent()))

@@ -47,10 +47,17 @@ type call struct {
 	applied int64
 }
 
+// event is an acceptance or the beginning of a callback, as one follows another.
+type event struct {
+	key    attemptKey
+	sku    string
+	called bool
+}
+
 // makers are the factories' books: what they accepted, and what they were told
 // when they called back.
 type makers struct {
-	up        *gate
+	up        door
 	dice      *dice
 	orders    *flights // accepted, and not answered yet
 	callbacks *flights
@@ -59,10 +66,11 @@ type makers struct {
 	mu       sync.Mutex
 	accepted []acceptance
 	calls    []call
+	events   []event
 	nonsense []string // CallbackUrls that cannot be read
 }
 
-func newMakers(up *gate, d *dice) *makers {
+func newMakers(up door, d *dice) *makers {
 	return &makers{
 		up: up, dice: d, orders: newFlights("order"), callbacks: newFlights("callback"),
 		// A new connection for each call, so that Go repeats none by itself.
@@ -116,6 +124,7 @@ func (m *makers) accept(job factory.Job) {
 	m.accepted = append(m.accepted, acceptance{
 		url: job.Report.CallbackURL, key: key, sku: job.Report.ProductID, count: job.Report.Count,
 	})
+	m.events = append(m.events, event{key: key, sku: job.Report.ProductID})
 }
 
 // RoundTrip makes a callback. The real factory calls once, into the void too;
@@ -128,10 +137,11 @@ func (m *makers) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for {
-		if err := m.up.wait(r.Context()); err != nil {
+		address, err := m.up.wait(r.Context())
+		if err != nil {
 			return nil, err
 		}
-		response, err := m.call(r, body)
+		response, err := m.call(r, address, body)
 		refused := errors.Is(err, syscall.ECONNREFUSED) // it never began
 		if err == nil || !refused && m.dice.oneIn(2) {
 			return response, err
@@ -140,13 +150,15 @@ func (m *makers) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // call makes one call and takes down what came of it.
-func (m *makers) call(r *http.Request, body []byte) (*http.Response, error) {
+func (m *makers) call(r *http.Request, address string, body []byte) (*http.Response, error) {
 	key, err := readToken(r.URL.String())
 	if err != nil {
 		return nil, err
 	}
 	request := r.Clone(r.Context())
+	request.URL.Host = address // it is behind the public one
 	request.Body = io.NopCloser(bytes.NewReader(body))
+	m.note(event{key: key, called: true})
 	began := m.callbacks.begin()
 	response, answer, err := m.exchange(request)
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -162,6 +174,12 @@ func (m *makers) call(r *http.Request, body []byte) (*http.Response, error) {
 	defer m.mu.Unlock()
 	m.calls = append(m.calls, c)
 	return response, err
+}
+
+func (m *makers) note(e event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events = append(m.events, e)
 }
 
 // exchange gives the answer only when all of it came.

@@ -10,10 +10,12 @@ package servers
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,14 +183,15 @@ func freePort(ctx context.Context) (int, error) {
 
 // guard starts the server as its child, waits until its own input ends, which it
 // does with the test binary, and ends the server. KEEP says whether the folder
-// stays, for the next start.
-const guard = `trap "" INT TERM HUP
+// stays, for the next start. A file that may not grow is an error to the server,
+// and not its end.
+const guard = `trap "" INT TERM HUP XFSZ
 "$@" </dev/null >"$FOLDER.log" 2>&1 &
 server=$!
 read -r keep
 kill -s "$STOP" "$server" 2>/dev/null
 wait "$server"
-[ "$keep" = keep ] || rm -rf "$FOLDER" "$FOLDER.log"`
+[ "$keep" = keep ] || rm -rf "$FOLDER" "$FOLDER.log" "$FOLDER.tls"`
 
 // Start starts the server again after Kill, in the same folder and on the same
 // port.
@@ -257,6 +260,7 @@ func (s *Server) Stop() {
 	<-s.ended
 	_ = os.RemoveAll(s.folder)
 	_ = os.Remove(s.folder + ".log")
+	_ = os.RemoveAll(s.folder + tlsFolder)
 }
 
 // Database makes an empty database, which is dropped when the test ends, and
@@ -277,6 +281,18 @@ func (s *Server) database(tb testing.TB, how string) string {
 		_ = s.kind.exec(context.WithoutCancel(tb.Context()), s.port, `DROP DATABASE `+name)
 	})
 	return s.kind.url(s.port, name)
+}
+
+// Open opens a database at one of the addresses that this package gives.
+func Open(address string) (*sql.DB, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "mysql" {
+		return sql.Open("pgx", address)
+	}
+	return sql.Open("mysql", u.User.String()+"@tcp("+u.Host+")"+u.Path+"?sql_mode=%27ANSI_QUOTES,PIPES_AS_CONCAT%27")
 }
 
 // Exec runs a statement as the server's administrator.
@@ -332,4 +348,38 @@ func firstOf(paths ...string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// LimitFiles lets no file of the server grow beyond a size, which works like a
+// full disk, and needs no privilege; 0 lets all of them grow again.
+func (s *Server) LimitFiles(ctx context.Context, size int64) error {
+	limit := "unlimited"
+	if size > 0 {
+		limit = strconv.FormatInt(size, 10)
+	}
+	for _, pid := range descendants(s.guardian.Process.Pid) {
+		// As root it is allowed for its own processes, and else for those of their user.
+		argv := []string{"prlimit", "--pid", strconv.Itoa(pid), "--fsize=" + limit + ":unlimited"}
+		if err := run(ctx, argv...); err != nil {
+			if other := run(ctx, asOther(argv...)...); other != nil {
+				return errors.Join(err, other)
+			}
+		}
+	}
+	return nil
+}
+
+// descendants are the processes that a process started, and those that they did.
+func descendants(pid int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // it is gone
+	}
+	var all []int
+	for word := range strings.FieldsSeq(string(text)) {
+		if child, err := strconv.Atoi(word); err == nil {
+			all = append(append(all, child), descendants(child)...)
+		}
+	}
+	return all
 }

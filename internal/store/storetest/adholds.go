@@ -22,6 +22,7 @@ func adHoldChecks() []check {
 		{"WhoComesLateChangesNothing", lateSenders},
 		{"WithoutAnAdvertisementNobodyIsAsked", noAdvertisement},
 		{"TheMailSaysWhatIsTrue", mailFacts},
+		{"AMailThatItCanResumeNamesWhatIsBackWhateverTheClocksSay", backBeforeTheHold},
 		{"AMailNamesOnlySoManyProducts", manyFacts},
 		{"AnAdvertisementOfSeveralStopsWhenAllAreOutOrAny", stopWhenAllOrAny},
 		{"TheManagerWhoWasAskedToStopHearsThatItCanResume", sameManagerHears},
@@ -333,6 +334,22 @@ func mailFacts(t *testing.T, h harness) {
 	}
 	if diff := cmp.Diff(want, resume); diff != "" {
 		t.Errorf("hold (-want +got):\n%s", diff)
+	}
+}
+
+// backBeforeTheHold: the act that ends a stockout may have an earlier time than
+// the hold, though it is the later one: of another process, or one that waited.
+func backBeforeTheHold(t *testing.T, h harness) {
+	s := h.soldOut(t)
+	a := s.placed("A", 10)
+	s.mailed(stepStop)
+	s.clock.advance(-time.Minute)
+	s.receive(a, 10, "ten")
+	closed := s.clock.now()
+	s.clock.advance(time.Hour)
+	want := restock.AdFacts{Name: adName, Language: restock.Korean, Total: 1, Products: []restock.AdProduct{{SKU: "A", Name: "Donut A", Since: closed}}}
+	if diff := cmp.Diff(want, s.turn(stepResume).Hold.Resume.Mail.Facts); diff != "" {
+		t.Errorf("the mail that it can resume (-want +got):\n%s", diff)
 	}
 }
 

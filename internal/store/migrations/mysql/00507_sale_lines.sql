@@ -13,9 +13,10 @@ CREATE TABLE IF NOT EXISTS sale_lines (
     currency   VARCHAR(16) NOT NULL,
     -- What was available afterwards, as the buyer was told.
     remaining  BIGINT NOT NULL CHECK (remaining >= 0),
-    returned   BIGINT NOT NULL DEFAULT 0 CHECK (returned >= 0 AND returned <= quantity),
+    returned   BIGINT NOT NULL DEFAULT 0,
     reference  VARCHAR(512) NOT NULL,
     sold_at    BIGINT NOT NULL,
+    CHECK (returned >= 0 AND returned <= quantity),
     PRIMARY KEY (sale_id, line),
     KEY sale_lines_reference (reference),
     FOREIGN KEY (product_id) REFERENCES products (id)
