@@ -32,7 +32,7 @@ type settings struct {
 	DB          string   `env:"RESTOCK_DB" name:"db" placeholder:"URL" help:"Database: sqlite:PATH, mysql://USER:PASSWORD@HOST/NAME or postgres://…; sqlite:restock.db in the data folder when left out."`
 	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
 	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
-	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
+	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT, smtps://… or ses:REGION"`
 
 	MailFrom                    string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
 	OperationsEmail             string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`

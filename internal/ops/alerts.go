@@ -311,4 +311,5 @@ const (
 	keyProblems  = "problems"
 	keyRecovered = "recovered"
 	keyTo        = "to"
+	keyFeedback  = "feedback"
 )
