@@ -57,7 +57,7 @@ func (a *app) openDashboard(operatorToken string, proxies []netip.Prefix, zone *
 		}
 	}
 	return dashboard.New(dashboardStore{a.store, a.deciders()}, dashboard.Config{
-		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenHint: a.tokenHint(),
 		TrustedProxies: proxies, Zone: zone, MailNote: a.cfg.mailNote(), Version: version,
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -98,12 +99,12 @@ type connectors struct{ acting, reading, schema driver.Connector }
 
 func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
 	db := &server{
-		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax),
+		store: s, dialect: d, judge: judge, reading: pool(c.reading, cmp.Or(cfg.Connections, readingConnsMax)),
 		pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
-		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax)}
-		db.background = &crew{DB: pool(c.acting, backgroundConnsMax)}
+		db.urgent = &crew{DB: pool(c.acting, cmp.Or(cfg.Connections, urgentConnsMax))}
+		db.background = &crew{DB: pool(c.acting, cmp.Or(cfg.Connections, backgroundConnsMax))}
 	}
 	return db
 }
