@@ -315,11 +315,15 @@ const deskLine = "dead letters on the desk"
 // countDesk says how many dead letters wait for a person. Those on a dead-letter
 // queue are not there for long enough to be counted by anybody.
 func (a *app) countDesk(ctx context.Context) error {
-	status, err := a.store.Status(ctx)
+	stats, err := a.store.Queue().Stats(ctx)
 	if err != nil {
 		return err
 	}
-	a.log.InfoContext(ctx, deskLine, "count", status.DeadLetters)
+	var dead int64
+	for _, s := range stats {
+		dead += s.Dead
+	}
+	a.log.InfoContext(ctx, deskLine, "count", dead)
 	return nil
 }
 
