@@ -28,7 +28,9 @@ func newGate(c *Cloud, messages, mail string) (*gate, error) {
 		if err != nil {
 			return nil, err
 		}
-		g.emulators[service] = httputil.NewSingleHostReverseProxy(target)
+		proxy := httputil.NewSingleHostReverseProxy(target)
+		proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) } // who asked has left, mostly
+		g.emulators[service] = proxy
 	}
 	return g, nil
 }

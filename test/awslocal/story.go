@@ -35,7 +35,7 @@ const (
 func Parameters() map[string]string {
 	return map[string]string{
 		"MailIdentity": mailDomain, "MailFrom": "restock@" + mailDomain, "OperationsEmail": operations,
-		"FunctionTimeout": "12", "VisibilityTimeout": "14", "FactoryTimeout": "4s", "CallbackWindow": "3s", "ScheduleTime": "1s",
+		"FunctionTimeout": "12", "VisibilityTimeout": "30", "FactoryTimeout": "4s", "CallbackWindow": "3s", "ScheduleTime": "1s",
 		"AlertGap": "1s", "RetryBase": "200ms",
 	}
 }
@@ -159,7 +159,8 @@ func (s *Story) answerAd(ctx context.Context) error {
 	if err := s.expect(ctx, http.MethodGet, path, "", http.StatusOK, "<form"); err != nil {
 		return err
 	}
-	return s.expect(ctx, http.MethodPost, path, "", http.StatusOK, "")
+	page, query, _ := strings.Cut(path, "?")
+	return s.expect(ctx, http.MethodPost, page, query, http.StatusOK, "")
 }
 
 func (s *Story) arrive(ctx context.Context) error {
@@ -192,7 +193,10 @@ func (s *Story) approve(ctx context.Context) error {
 		return err
 	}
 	var orders struct {
-		Items []struct{ ID, State, SKU string }
+		Items []struct {
+			ID    string `json:"order_id"`
+			State string `json:"state"`
+		}
 	}
 	if err := s.operator(ctx, http.MethodGet, "/v1/replenishment-orders", "", &orders); err != nil {
 		return err
@@ -275,7 +279,10 @@ func (s *Story) poison(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.deadFrom(ctx, want)
+	if err := s.deadFrom(ctx, want); err != nil {
+		return err
+	}
+	return s.told(ctx, "dead letter")
 }
 
 // attributes are those of a message of restock.
@@ -420,14 +427,14 @@ func (s *Story) overdue(ctx context.Context) error {
 	if s.Factory.Orders(silentSKU) != 1 {
 		return fmt.Errorf("the silent factory has %d orders, want 1", s.Factory.Orders(silentSKU))
 	}
-	return s.until(ctx, "a mail about the order that is late, and one about the letters", func() bool {
+	return s.told(ctx, silentSKU)
+}
+
+// told waits for a mail to operations that says something.
+func (s *Story) told(ctx context.Context, words string) error {
+	return s.until(ctx, fmt.Sprintf("a mail to operations that says %q", words), func() bool {
 		mails, err := s.mailsTo(ctx, operations)
-		late, dead := false, false
-		for _, m := range mails {
-			late = late || strings.Contains(m.Body.Text, silentSKU)
-			dead = dead || strings.Contains(m.Body.Text, "dead letter")
-		}
-		return err == nil && late && dead
+		return err == nil && slices.ContainsFunc(mails, func(m Mail) bool { return strings.Contains(m.Body.Text, words) })
 	})
 }
 
