@@ -422,18 +422,48 @@ func (c *Cloud) published(topic string, n note) {
 		c.mu.Lock()
 		broken := c.broken[c.stack.text(r, "Endpoint")]
 		c.mu.Unlock()
-		if !broken && c.mayDeliver(r) {
+		if !broken {
+			if !c.mayDeliver(r) {
+				c.fault("no policy lets %s send to its queue: %s is missing", r.ID, c.policyOf(c.stack.text(r, "Endpoint")))
+			}
 			continue
 		}
 		dead := text(object(c.stack.get(r, "RedrivePolicy"))["deadLetterTargetArn"])
-		if dead == "" || !c.maySend(dead, topic) {
-			continue // lost, as on AWS
+		switch {
+		case dead == "":
+			c.fault("a message is lost: %s is missing", r.ID+redriveSuffix)
+			continue
+		case !c.maySend(dead, topic):
+			c.fault("a message is lost: no policy lets %s send to its dead-letter queue: %s is missing", r.ID, c.policyOf(dead))
+			continue
 		}
 		c.worked(r.ID + redriveSuffix)
 		if err := c.put(context.Background(), dead, n); err != nil {
 			c.fault("%s: %v", r.ID, err)
 		}
 	}
+}
+
+// shippedID finds a resource of the shipped template.
+func (c *Cloud) shippedID(kind string, is func(*Stack, *Resource) bool) string {
+	for _, r := range c.shipped.made(kind) {
+		if is(c.shipped, r) {
+			return r.ID
+		}
+	}
+	return "one that the template should have"
+}
+
+// policyOf is the policy that a queue should have.
+func (c *Cloud) policyOf(queueARN string) string {
+	return c.shippedID(typeQueuePolicy, func(s *Stack, p *Resource) bool {
+		for _, address := range list(s.get(p, "Queues")) {
+			if strings.HasSuffix(text(address), "/"+queueARN[strings.LastIndexByte(queueARN, ':')+1:]) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // redriveSuffix and filterSuffix make the names of parts of a resource.

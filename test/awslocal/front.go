@@ -27,7 +27,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, route := f.function, "$default"
 	if f.api != "" {
 		var part string
-		if to, route, part = f.route(r); to == nil {
+		to, route, part = f.route(r)
+		if want := f.bestRoute(f.cloud.shipped, r); want != nil && want.ID != part {
+			f.cloud.fault("%s %s goes by %q and not by %s", r.Method, r.URL.Path, part, want.ID)
+		}
+		if to == nil {
 			answerError(w, http.StatusNotFound, "Not Found")
 			return
 		}
@@ -59,29 +63,36 @@ func answerError(w http.ResponseWriter, status int, message string) {
 // route finds the function for a request: the route that says most of it wins.
 func (f *front) route(r *http.Request) (to *function, key, part string) {
 	s := f.cloud.stack
-	best := -1
-	var target string
-	for _, route := range s.made(typeRoute) {
-		if s.text(route, "ApiId") != text(s.ref(f.api)) {
-			continue
-		}
-		routeKey := s.text(route, "RouteKey")
-		if weight := fits(routeKey, r.Method, r.URL.Path); weight > best {
-			best, key, part, target = weight, routeKey, route.ID, strings.TrimPrefix(s.text(route, "Target"), "integrations/")
-		}
-	}
-	if best < 0 {
+	found := f.bestRoute(s, r)
+	if found == nil {
 		return nil, "", ""
 	}
+	key, part = s.text(found, "RouteKey"), found.ID
+	target := strings.TrimPrefix(s.text(found, "Target"), "integrations/")
 	for _, i := range s.made(typeIntegration) {
 		if text(s.ref(i.ID)) == target {
 			to = f.cloud.byARN[s.text(i, "IntegrationUri")]
 		}
 	}
 	if to == nil || !f.mayInvoke(to) {
-		return nil, "", ""
+		return nil, "", part
 	}
 	return to, key, part
+}
+
+// bestRoute is the route of a stack that says most of a request.
+func (f *front) bestRoute(s *Stack, r *http.Request) *Resource {
+	best := -1
+	var found *Resource
+	for _, route := range s.made(typeRoute) {
+		if s.text(route, "ApiId") != text(s.ref(f.api)) {
+			continue
+		}
+		if weight := fits(s.text(route, "RouteKey"), r.Method, r.URL.Path); weight > best {
+			best, found = weight, route
+		}
+	}
+	return found
 }
 
 // mayInvoke says whether the function lets the API invoke it.
@@ -96,7 +107,9 @@ func (f *front) mayInvoke(to *function) bool {
 			return true
 		}
 	}
-	f.cloud.fault("%s lets nobody invoke it", to.id)
+	f.cloud.fault("%s lets nobody invoke it: %s is missing", to.id, f.cloud.shippedID(typePermission, func(s *Stack, p *Resource) bool {
+		return s.text(p, "FunctionName") == to.name
+	}))
 	return false
 }
 

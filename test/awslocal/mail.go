@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	netmail "net/mail"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -97,7 +98,9 @@ func (c *Cloud) Bounce(ctx context.Context, to, subject, diagnostic string) erro
 			}
 		}
 		if !allowed {
-			return fmt.Errorf("no policy lets SES publish on the topic of %s", r.ID)
+			return fmt.Errorf("no policy lets SES publish on the topic of %s: %s is missing", r.ID, c.shippedID(typeTopicPolicy, func(s *Stack, p *Resource) bool {
+				return slices.ContainsFunc(list(s.get(p, "Topics")), func(t any) bool { return text(t) == topic })
+			}))
 		}
 		c.worked(r.ID)
 		return c.Publish(ctx, topic, toJSON(map[string]any{
@@ -109,7 +112,8 @@ func (c *Cloud) Bounce(ctx context.Context, to, subject, diagnostic string) erro
 			"mail": map[string]any{"destination": []string{to}, "commonHeaders": map[string]any{"subject": subject}},
 		}), nil)
 	}
-	return fmt.Errorf("the template says nowhere what becomes of mail that comes back")
+	return fmt.Errorf("the template says nowhere what becomes of mail that comes back: %s is missing",
+		c.shippedID(typeMailEvents, func(*Stack, *Resource) bool { return true }))
 }
 
 // Mail is one that the emulator of SES has taken.

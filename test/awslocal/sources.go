@@ -231,23 +231,39 @@ func (c *Cloud) received(queue string, m sqstypes.Message) {
 	}
 	c.arrived[queue][n.kind()] = true
 	c.mu.Unlock()
+	c.counted(queue, m)
 	let, by := false, ""
 	for _, r := range c.shipped.made(typeSubscription) {
 		if c.shipped.text(r, "Endpoint") != queue {
 			continue
 		}
-		if passes(c.shipped.get(r, "FilterPolicy"), n) {
+		switch {
+		case !c.topicHad(c.shipped.text(r, "TopicArn"), n.kind()):
+		case passes(c.shipped.get(r, "FilterPolicy"), n):
 			let = true
-			if c.topicHad(c.shipped.text(r, "TopicArn"), n.kind()) {
-				c.worked(r.ID)
-			}
-		} else {
+			c.worked(r.ID)
+		default:
 			by = r.ID
 		}
 	}
-	// What has no type may have come by a subscription without a filter.
 	if !let && by != "" {
 		c.fault("%s%s let a message of type %s through", by, filterSuffix, n.kind())
+	}
+}
+
+// counted looks at how often a message was received: the redrive policy of its
+// queue should have moved it.
+func (c *Cloud) counted(queue string, m sqstypes.Message) {
+	const late = 3
+	n, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"]) // none is 0
+	for _, r := range c.shipped.made(typeQueue) {
+		if text(c.shipped.attribute(r.ID, "Arn")) != queue {
+			continue
+		}
+		most, err := strconv.Atoi(text(object(c.shipped.get(r, "RedrivePolicy"))["maxReceiveCount"]))
+		if err == nil && n > most+late {
+			c.fault("a message was received %d times: %s is missing", n, r.ID+redriveSuffix)
+		}
 	}
 }
 

@@ -454,7 +454,10 @@ func (s *Story) finish(ctx context.Context) error {
 	for _, f := range s.Cloud.functions {
 		for _, entry := range f.environment {
 			if queue, ok := strings.CutPrefix(entry, "RESTOCK_QUEUE="); ok {
-				return s.command(ctx, "queue", "provision", "--check", "--queue", queue)
+				if err := s.command(ctx, "queue", "provision", "--check", "--queue", queue); err != nil {
+					return fmt.Errorf("%w: %s", err, strings.Join(s.Cloud.explain(ctx), "; "))
+				}
+				return nil
 			}
 		}
 	}

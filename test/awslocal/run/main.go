@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,9 +20,10 @@ import (
 func main() {
 	template := flag.String("template", "deploy/aws/template.yaml", "the template")
 	mutants := flag.Bool("mutants", false, "take out each part of the template in turn")
+	only := flag.String("only", "", "only mutants with these words")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *template, *mutants)
+	err := run(ctx, *template, *mutants, *only)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -29,7 +31,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, path string, mutants bool) error {
+func run(ctx context.Context, path string, mutants bool, only string) error {
 	template, err := awslocal.ReadTemplate(path)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func run(ctx context.Context, path string, mutants bool) error {
 		return err
 	}
 	if mutants {
-		return hunt(ctx, site, template)
+		return hunt(ctx, site, template, only)
 	}
 	return tell(ctx, site, template)
 }
@@ -65,8 +67,8 @@ func tell(ctx context.Context, site *awslocal.Site, template *awslocal.Template)
 }
 
 // hunt lets the story fail on each mutant.
-func hunt(ctx context.Context, site *awslocal.Site, template *awslocal.Template) error {
-	mutants := awslocal.Mutants(template)
+func hunt(ctx context.Context, site *awslocal.Site, template *awslocal.Template, only string) error {
+	mutants := slices.DeleteFunc(awslocal.Mutants(template), func(m awslocal.Mutant) bool { return !strings.Contains(m.Name, only) })
 	escaped := 0
 	for i, m := range mutants {
 		began := time.Now()
