@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -279,11 +280,48 @@ func (s *Story) poison(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.publishAsOthers(ctx); err != nil {
+		return err
+	}
 	if err := s.deadFrom(ctx, want); err != nil {
 		return err
 	}
-	return s.told(ctx, "dead letter")
+	if err := s.told(ctx, "dead letter"); err != nil {
+		return err
+	}
+	all, err := s.letters(ctx)
+	if err != nil {
+		return err
+	}
+	expected := 0
+	for _, n := range want {
+		expected += n
+	}
+	if len(all) != expected {
+		return fmt.Errorf("the desk has %d letters, want %d: %v", len(all), expected, all)
+	}
+	return nil
 }
+
+// publishAsOthers publishes what an existing Sales function does: free text, with
+// the product in an attribute of one of two spellings. It is no poison.
+func (s *Story) publishAsOthers(ctx context.Context) error {
+	for _, r := range s.Cloud.shipped.made(typeSubscription) {
+		if kind, ok := someType(s.Cloud.shipped.get(r, "FilterPolicy")); !ok || kind.name != ofTheFuture {
+			continue
+		}
+		for _, spelling := range []string{"MessageAttributeProductId", "ProductId"} {
+			err := s.Cloud.Publish(ctx, s.Cloud.shipped.text(r, "TopicArn"), "도너츠 재고가 없습니다", map[string]string{spelling: donutSKU, "FactoryId": "FF-500293"})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ofTheFuture is a type that no version knows.
+const ofTheFuture = "of.the.future"
 
 // attributes are those of a message of restock.
 func (*Story) attributes(kind string) map[string]string {
@@ -307,7 +345,7 @@ func someType(policy any) (kindOf, bool) {
 			return kindOf{name, strings.HasPrefix(name, "order.") || strings.HasPrefix(name, "receipt.")}, true
 		}
 	}
-	return kindOf{name: "of.the.future"}, true
+	return kindOf{name: ofTheFuture}, true
 }
 
 // queueOf is a queue's name in restock.
@@ -744,14 +782,30 @@ type Factory struct {
 	free   map[string]bool
 	wake   *sync.Cond
 	ended  bool
-	Log    []FactoryOrder
+	log    []FactoryOrder
+	// Repeats: a report that is not taken is made again, until it is.
+	Repeats bool
+	working int
 }
 
-// FactoryOrder is one order that was taken, and what became of its report.
+// FactoryOrder is one order that was taken.
 type FactoryOrder struct {
 	SKU, CallbackURL string
 	Quantity         int64
-	Reported         int // the status of the answer to the report
+}
+
+// Taken are the orders in the order in which they came.
+func (f *Factory) Taken() []FactoryOrder {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.log)
+}
+
+// Working counts the orders that were taken and not yet reported with success.
+func (f *Factory) Working() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.working
 }
 
 // NewFactory makes a factory that is not heard of until Deliver.
@@ -805,6 +859,9 @@ func (f *Factory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	f.orders[order.SKU]++
+	count, _ := strconv.ParseInt(strings.Trim(string(order.Count), `"`), 10, 64) // none is 0
+	f.log = append(f.log, FactoryOrder{order.SKU, order.CallbackURL, count})
+	f.working++
 	f.mu.Unlock()
 	if strings.Contains(r.URL.Path, "silent") {
 		w.WriteHeader(http.StatusCreated)
@@ -828,18 +885,36 @@ func (f *Factory) report(w http.ResponseWriter, r *http.Request, sku, to string,
 		f.wake.Wait()
 	}
 	f.mu.Unlock()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(r.Context()), http.MethodPost, to, bytes.NewReader(body))
+	status := http.StatusBadGateway
+	for {
+		var err error
+		if status, err = post(context.WithoutCancel(r.Context()), to, body); err == nil && status < http.StatusInternalServerError || !f.Repeats || f.over() {
+			break
+		}
+	}
+	f.mu.Lock()
+	f.working--
+	f.mu.Unlock()
+	w.WriteHeader(status)
+}
+
+func (f *Factory) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
+}
+
+func post(ctx context.Context, to string, body []byte) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
+		return http.StatusBadGateway, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
+		return http.StatusBadGateway, err
 	}
 	defer response.Body.Close()
-	w.WriteHeader(response.StatusCode)
-	io.Copy(w, response.Body)
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, err
 }
