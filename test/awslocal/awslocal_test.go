@@ -22,8 +22,10 @@ var site = sync.OnceValues(func() (*Site, error) { return StartSite(context.Back
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if s, _ := site(); s != nil && started.on {
-		s.Close()
+	if started.on {
+		if s, _ := site(); s != nil {
+			s.Close()
+		}
 	}
 	os.Exit(code)
 }
