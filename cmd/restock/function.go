@@ -281,7 +281,7 @@ func (a *app) placeWhileThereIsTime(ctx context.Context) error {
 	}
 	_, err := a.replenisher.PlaceReady(ctx)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // time is up, which is no failure
+		return nil // time is up, which is no failure
 	}
 	return err
 }
@@ -341,7 +341,6 @@ func (c *functionCommand) check() error {
 	}
 	return errors.Join(append(mistakes, c.settings.check())...)
 }
-
 
 // isFunction reports whether AWS Lambda has started this process.
 func isFunction(environ []string) bool {

@@ -24,7 +24,7 @@ import (
 	"github.com/restock/restock/internal/web"
 )
 
-func invoke(t *testing.T, ctx context.Context, f *lambda.Function, event any) (json.RawMessage, error) { //nolint:revive // t comes first in tests.
+func invoke(t *testing.T, ctx context.Context, f *lambda.Function, event any) (json.RawMessage, error) {
 	t.Helper()
 	if f.Logger == nil {
 		f.Logger = slog.New(slog.DiscardHandler)
@@ -75,8 +75,10 @@ func TestAnEventIsTheRequestThatAServerWouldHaveRead(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			*into = seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.URL.RawQuery, r.Host, r.RemoteAddr, string(body), r.Header.Get("Cookie"),
-				strings.Join(r.Header.Values("X-Several"), "|"), r.ContentLength}
+			*into = seen{
+				r.Method, r.URL.Path, r.URL.EscapedPath(), r.URL.RawQuery, r.Host, r.RemoteAddr, string(body), r.Header.Get("Cookie"),
+				strings.Join(r.Header.Values("X-Several"), "|"), r.ContentLength,
+			}
 		})
 	}
 	for name, row := range map[string]struct {
@@ -90,8 +92,10 @@ func TestAnEventIsTheRequestThatAServerWouldHaveRead(t *testing.T) {
 		"cookies": {func(e *events.APIGatewayV2HTTPRequest) { e.Cookies = []string{"a=1", "b=2"} }, func(s *seen) { s.Cookie = "a=1; b=2" }},
 		"headers": {func(e *events.APIGatewayV2HTTPRequest) { e.Headers["x-several"] = "one,two" }, func(s *seen) { s.Header = "one,two" }},
 		"encoded": {func(e *events.APIGatewayV2HTTPRequest) { e.RawPath = "/product/a%2Fb" }, func(s *seen) { s.Path, s.RawPath = "/product/a/b", "/product/a%2Fb" }},
-		"decoded": {func(e *events.APIGatewayV2HTTPRequest) { e.RawPath = "/product/도너츠?" },
-			func(s *seen) { s.Path, s.RawPath = "/product/도너츠?", "/product/%EB%8F%84%EB%84%88%EC%B8%A0%3F" }},
+		"decoded": {
+			func(e *events.APIGatewayV2HTTPRequest) { e.RawPath = "/product/도너츠?" },
+			func(s *seen) { s.Path, s.RawPath = "/product/도너츠?", "/product/%EB%8F%84%EB%84%88%EC%B8%A0%3F" },
+		},
 		"stage": {func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.Stage, e.RawPath = "live", "/live/checkout" }, func(*seen) {}},
 		"v6":    {func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.HTTP.SourceIP = "2001:db8::1" }, func(s *seen) { s.Remote = "[2001:db8::1]:0" }},
 	} {
@@ -115,8 +119,8 @@ func TestAnAnswerKeepsItsHeadersItsCookiesAndItsBytes(t *testing.T) {
 	got := ask(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Add("Vary", "Accept-Language")
 		w.Header().Add("Vary", "Origin")
-		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"}) //nolint:gosec // a cookie of a test.
-		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2"}) //nolint:gosec // a cookie of a test.
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"})
+		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2"})
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusConflict)
 		fmt.Fprint(w, `{"message":"구매 실패!"}`)
@@ -132,7 +136,7 @@ func TestAnAnswerKeepsItsHeadersItsCookiesAndItsBytes(t *testing.T) {
 	if body, err := base64.StdEncoding.DecodeString(picture.Body); err != nil || string(body) != "\x89PNG\x00\xff" || !picture.IsBase64Encoded {
 		t.Errorf("bytes: %q, %v", body, err)
 	}
-	if empty := ask(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), request("GET", "/")); empty.StatusCode != 200 || empty.Body != "" {
+	if empty := ask(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), request("GET", "/")); empty.StatusCode != http.StatusOK || empty.Body != "" {
 		t.Errorf("nothing said: %+v", empty)
 	}
 	large := ask(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -298,7 +302,7 @@ func TestWorkEndsBeforeThePlatformEndsIt(t *testing.T) {
 }
 
 // ask2 gives until when a request may take.
-func ask2(t *testing.T, ctx context.Context, deadline time.Time) (until time.Time) { //nolint:revive // as above.
+func ask2(t *testing.T, ctx context.Context, deadline time.Time) (until time.Time) {
 	t.Helper()
 	f := &lambda.Function{HTTP: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { until, _ = r.Context().Deadline() })}
 	if _, err := invoke(t, ctx, f, request("GET", "/")); err != nil {
@@ -319,7 +323,11 @@ func TestSetupAnswersCloudFormation(t *testing.T) {
 		wantStatus string
 		wantRuns   int
 	}{{"Create", false, "SUCCESS", 1}, {"Update", false, "SUCCESS", 1}, {"Update", true, "FAILED", 1}, {"Delete", true, "SUCCESS", 0}} {
-		var answer struct{ Status, Reason, PhysicalResourceId string } //nolint:revive // the name is CloudFormation's.
+		var answer struct {
+			Status     string `json:"Status"`
+			Reason     string `json:"Reason"`
+			PhysicalID string `json:"PhysicalResourceId"`
+		}
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
 				t.Error(err)
@@ -335,7 +343,7 @@ func TestSetupAnswersCloudFormation(t *testing.T) {
 		}}
 		_, err := invoke(t, t.Context(), f, map[string]any{"RequestType": row.kind, "ResponseURL": server.URL, "RequestId": "1", "LogicalResourceId": "Setup"})
 		server.Close()
-		if err != nil || answer.Status != row.wantStatus || runs != row.wantRuns || answer.PhysicalResourceId == "" {
+		if err != nil || answer.Status != row.wantStatus || runs != row.wantRuns || answer.PhysicalID == "" {
 			t.Errorf("%s: %v, %+v, %d runs", row.kind, err, answer, runs)
 		}
 		if row.wantStatus == "FAILED" && !strings.Contains(answer.Reason, "the database is away") {

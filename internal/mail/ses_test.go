@@ -64,10 +64,12 @@ func TestSESTakesTheSameMailAsTheOtherSenders(t *testing.T) {
 	defer response.Body.Close()
 	var store struct {
 		Emails []struct {
-			Subject     string
-			Destination struct{ To []string }
-			Body        struct{ HTML, Text string }
-		}
+			Subject string `json:"subject"`
+			Body    struct {
+				HTML string `json:"html"`
+				Text string `json:"text"`
+			} `json:"body"`
+		} `json:"emails"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&store); err != nil || len(store.Emails) != 1 {
 		t.Fatalf("%d mails, %v", len(store.Emails), err)
@@ -86,11 +88,28 @@ func TestSESTakesTheSameMailAsTheOtherSenders(t *testing.T) {
 
 // sentRequest is what SES is asked.
 type sentRequest struct {
-	FromEmailAddress     string
-	ConfigurationSetName string
-	Destination          struct{ ToAddresses []string }
-	EmailTags            []struct{ Name, Value string }
-	Content              struct{ Raw struct{ Data string } }
+	From        string      `json:"FromEmailAddress"`
+	Set         string      `json:"ConfigurationSetName"`
+	Destination destination `json:"Destination"`
+	Tags        []tag       `json:"EmailTags"`
+	Content     content     `json:"Content"`
+}
+
+type destination struct {
+	To []string `json:"ToAddresses"`
+}
+
+type tag struct {
+	Name  string `json:"Name"`
+	Value string `json:"Value"`
+}
+
+type content struct {
+	Raw raw `json:"Raw"`
+}
+
+type raw struct {
+	Data string `json:"Data"`
 }
 
 func TestSESIsToldTheEnvelopeTheSetAndTheKind(t *testing.T) {
@@ -110,17 +129,17 @@ func TestSESIsToldTheEnvelopeTheSetAndTheKind(t *testing.T) {
 	if err := sesAt(t, server.URL, "&configuration-set=shop").Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := base64.StdEncoding.DecodeString(got.Content.Raw.Data)
+	decoded, err := base64.StdEncoding.DecodeString(got.Content.Raw.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(compose(t, m)), string(raw)); diff != "" {
+	if diff := cmp.Diff(string(compose(t, m)), string(decoded)); diff != "" {
 		t.Errorf("the bytes are not those of the other senders:\n%s", diff)
 	}
 	got.Content.Raw.Data = ""
-	want := sentRequest{FromEmailAddress: "shop@donut.example", ConfigurationSetName: "shop"}
-	want.Destination.ToAddresses = []string{"ads@donut.example"}
-	want.EmailTags = []struct{ Name, Value string }{{"kind", m.Kind}}
+	want := sentRequest{
+		From: "shop@donut.example", Set: "shop", Destination: destination{To: []string{"ads@donut.example"}}, Tags: []tag{{"kind", m.Kind}},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}

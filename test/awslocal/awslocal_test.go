@@ -3,7 +3,6 @@ package awslocal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,7 +163,7 @@ func TestTheLocalCloudKnowsNoName(t *testing.T) {
 		}
 		looked++
 		for _, name := range names {
-			if regexp.MustCompile(`"[^"\n]*\b`+regexp.QuoteMeta(name)+`\b[^"\n]*"`).Match(source) {
+			if regexp.MustCompile(`"[^"\n]*\b` + regexp.QuoteMeta(name) + `\b[^"\n]*"`).Match(source) {
 				t.Errorf("%s knows %s", file, name)
 			}
 		}
@@ -231,7 +230,7 @@ func findLint(t *testing.T) []string {
 	} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			os.RemoveAll(folder)
-			t.Skip(fmt.Sprintf("cfn-lint cannot be installed: %v\n%s", err, out))
+			t.Skipf("cfn-lint cannot be installed: %v\n%s", err, out)
 		}
 	}
 	return []string{lint}

@@ -95,7 +95,6 @@ type Cloud struct {
 	arrived  map[string]map[string]bool // types that were received, by queue
 	broken   map[string]bool            // queues that SNS cannot reach, by ARN
 	subs     map[string]string          // ARNs of subscriptions, by the ids of their resources
-	resumed  bool
 	stopping context.CancelFunc
 	running  sync.WaitGroup
 	servers  []*http.Server

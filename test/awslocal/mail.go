@@ -85,7 +85,8 @@ func (c *Cloud) takesMail(body []byte) (code, message string, status int) {
 
 // Bounce lets a mail that was sent come back, as SES reports it.
 func (c *Cloud) Bounce(ctx context.Context, to, subject, diagnostic string) error {
-	for _, r := range c.stack.made(typeMailEvents) {
+	if events := c.stack.made(typeMailEvents); len(events) > 0 {
+		r := events[0]
 		destination := object(c.stack.get(r, "EventDestination"))
 		topic := text(object(destination["SnsDestination"])["TopicARN"])
 		allowed := false
@@ -125,7 +126,7 @@ type Mail struct {
 
 // Mails lists what SES was given.
 func (c *Cloud) Mails(ctx context.Context) ([]Mail, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Config.Machines.Mail+"/store", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Machines.Mail+"/store", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +21,9 @@ import (
 
 // The errors of an invocation that are not the function's own.
 var (
-	errThrottled = errors.New("Rate Exceeded")
-	errTimedOut  = errors.New("Task timed out")
-	errExited    = errors.New("Runtime exited")
+	errThrottled = errors.New("rate exceeded")
+	errTimedOut  = errors.New("task timed out")
+	errExited    = errors.New("runtime exited")
 )
 
 // initTimeout is how long an instance may take until it asks for its first event,
@@ -43,12 +44,11 @@ type function struct {
 	concurrency int
 	environment []string
 
-	mu       sync.Mutex
-	idle     []*instance
-	running  int
-	starting int
-	all      map[*instance]bool
-	counts   Counts
+	mu      sync.Mutex
+	idle    []*instance
+	running int
+	all     map[*instance]bool
+	counts  Counts
 }
 
 // Counts is what became of the events of a function.
@@ -199,7 +199,7 @@ func (f *function) start(ctx context.Context) (*instance, error) {
 	}
 	in.process = exec.CommandContext(context.WithoutCancel(ctx), f.cloud.bootstrap) //nolint:gosec // what was built.
 	in.process.Dir = f.cloud.code
-	in.process.Env = append(f.environment, "AWS_LAMBDA_RUNTIME_API="+f.cloud.runtimeAddress+"/"+in.id, "TMPDIR="+in.folder)
+	in.process.Env = append(slices.Clone(f.environment), "AWS_LAMBDA_RUNTIME_API="+f.cloud.runtimeAddress+"/"+in.id, "TMPDIR="+in.folder)
 	in.process.Stdout, in.process.Stderr = in.said, in.said
 	in.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	f.cloud.instances.Store(in.id, in)
@@ -252,7 +252,7 @@ func (in *instance) lastWords() string {
 // stop ends all instances of a function.
 func (f *function) stop() {
 	f.mu.Lock()
-	var all []*instance
+	all := make([]*instance, 0, len(f.all))
 	for in := range f.all {
 		all = append(all, in)
 	}
@@ -262,7 +262,7 @@ func (f *function) stop() {
 	}
 }
 
-// serveRuntime is the runtime API: /INSTANCE/2018-06-01/runtime/…
+// serveRuntime is the runtime API, under a path for each instance.
 func (c *Cloud) serveRuntime(w http.ResponseWriter, r *http.Request) {
 	id, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	found, ok := c.instances.Load(id)

@@ -244,7 +244,7 @@ func (s *Stack) secretsIn(value string) string {
 }
 
 func arn(service, resource string) string {
-	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, region, account, resource)
+	return "arn:aws:" + service + ":" + region + ":" + account + ":" + resource
 }
 
 // ref is what Ref gives.

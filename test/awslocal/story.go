@@ -885,7 +885,7 @@ func (f *Factory) report(w http.ResponseWriter, r *http.Request, sku, to string,
 		f.wake.Wait()
 	}
 	f.mu.Unlock()
-	status := http.StatusBadGateway
+	var status int
 	for {
 		var err error
 		if status, err = post(context.WithoutCancel(r.Context()), to, body); err == nil && status < http.StatusInternalServerError || !f.Repeats || f.over() {

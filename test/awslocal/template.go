@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -51,7 +52,7 @@ func ParseTemplate(source []byte) (*Template, error) {
 	}
 	root, ok := plain(document.Content[0]).(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the template is no map")
+		return nil, errors.New("the template is no map")
 	}
 	t := &Template{Parameters: map[string]Parameter{}, Conditions: object(root["Conditions"]), Resources: map[string]*Resource{}}
 	t.Globals = object(object(root["Globals"])["Function"])
@@ -106,16 +107,24 @@ func plain(n *yaml.Node) any {
 		}
 		value = of
 	default:
-		if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
-			value = n.Value
-		} else if n.Decode(&value) != nil {
+		if isShort(n) || n.Decode(&value) != nil {
 			value = n.Value
 		}
 	}
-	if !strings.HasPrefix(n.Tag, "!") || strings.HasPrefix(n.Tag, "!!") {
+	if !isShort(n) {
 		return value
 	}
-	switch name := n.Tag[1:]; name {
+	return long(n.Tag[1:], value)
+}
+
+// isShort says whether a value is a function in its short form, as in !Ref.
+func isShort(n *yaml.Node) bool {
+	return strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!")
+}
+
+// long gives a function in its long form.
+func long(name string, value any) any {
+	switch name {
 	case "Ref", "Condition":
 		return map[string]any{name: value}
 	case "GetAtt":

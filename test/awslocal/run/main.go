@@ -49,20 +49,20 @@ func run(ctx context.Context, path string, mutants bool, only string) error {
 	return tell(ctx, site, template)
 }
 
-func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+func say(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
 
 func tell(ctx context.Context, site *awslocal.Site, template *awslocal.Template) error {
 	counts, err := site.Tell(ctx, template, template, say)
-	fmt.Printf("\n%-20s %11s %11s %7s %9s %11s\n", "function", "invocations", "cold starts", "errors", "throttles", "first event")
+	fmt.Fprintf(os.Stdout, "\n%-20s %11s %11s %7s %9s %11s\n", "function", "invocations", "cold starts", "errors", "throttles", "first event")
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
 		c := counts[id]
-		fmt.Printf("%-20s %11d %11d %7d %9d %11s\n", id, c.Invocations, c.ColdStarts, c.Errors, c.Throttles,
+		fmt.Fprintf(os.Stdout, "%-20s %11d %11d %7d %9d %11s\n", id, c.Invocations, c.ColdStarts, c.Errors, c.Throttles,
 			(c.InitSum / time.Duration(max(1, c.ColdStarts))).Round(time.Millisecond))
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Println("\nThe story was told through the template's own wiring. Not imitated: see `go doc ./test/awslocal`.")
+	fmt.Fprintln(os.Stdout, "\nThe story was told through the template's own wiring. Not imitated: see `go doc ./test/awslocal`.")
 	return nil
 }
 
@@ -81,11 +81,11 @@ func hunt(ctx context.Context, site *awslocal.Site, template *awslocal.Template,
 			word = "ESCAPED"
 			escaped++
 		}
-		fmt.Printf("%3d/%d %s %5.1fs  %-60s %.160s\n", i+1, len(mutants), word, time.Since(began).Seconds(), m.Name, why)
+		fmt.Fprintf(os.Stdout, "%3d/%d %s %5.1fs  %-60s %.160s\n", i+1, len(mutants), word, time.Since(began).Seconds(), m.Name, why)
 	}
 	if escaped > 0 {
 		return fmt.Errorf("%d mutants of %d escaped", escaped, len(mutants))
 	}
-	fmt.Printf("all %d mutants were caught, each by name\n", len(mutants))
+	fmt.Fprintf(os.Stdout, "all %d mutants were caught, each by name\n", len(mutants))
 	return nil
 }
