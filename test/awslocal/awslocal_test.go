@@ -235,3 +235,26 @@ func findLint(t *testing.T) []string {
 	}
 	return []string{lint}
 }
+
+// TestEveryAlarmHasARunbook under the heading that it names.
+func TestEveryAlarmHasARunbook(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/aws.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms := shipped(t).of("AWS::CloudWatch::Alarm")
+	for _, r := range alarms {
+		_, heading, _ := strings.Cut(text(r.Properties["AlarmDescription"]), `docs/aws.md, "`)
+		heading, _, _ = strings.Cut(heading, `"`)
+		if heading == "" || !strings.Contains(string(page), "\n### "+heading+"\n") {
+			t.Errorf("%s: there is no heading %q in docs/aws.md", r.ID, heading)
+		}
+		if len(list(r.Properties["AlarmActions"])) == 0 {
+			t.Errorf("%s reaches nobody", r.ID)
+		}
+	}
+	if len(alarms) < 8 {
+		t.Errorf("%d alarms", len(alarms))
+	}
+}
