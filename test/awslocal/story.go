@@ -404,7 +404,7 @@ func (s *Story) breakAndMend(ctx context.Context) error {
 	want := map[string]int{}
 	for _, r := range s.Cloud.shipped.made(typeSubscription) {
 		if text(r.Properties["Protocol"]) == "sqs" {
-			want[s.queueOf(s.Cloud.shipped.text(r, "Endpoint"))] = 1
+			want[s.queueOf(s.Cloud.shipped.text(r, "Endpoint"))]++
 		}
 	}
 	if err := s.publishHandled(ctx); err != nil {
