@@ -49,6 +49,8 @@ type app struct {
 	publicRoutes, adminRoutes *web.Mux
 	metrics                   *metrics.Metrics
 
+	function *function // which one of AWS Lambda this process is, or nil
+
 	shop        *sales.Shop
 	keyring     *replenish.Keyring
 	replenisher *replenish.Replenisher
@@ -205,7 +207,57 @@ func (a *app) server(ctx context.Context, name, address string, routes http.Hand
 	return s, s.Listen(ctx, address)
 }
 
-func (a *app) publicURL() string { return orDefault(a.cfg.PublicURL, a.public.URL()) }
+func (a *app) publicURL() string {
+	if a.cfg.PublicURL != "" {
+		return a.cfg.PublicURL
+	}
+	return a.public.URL()
+}
+
+// openSecrets gives the operator's token and the sender of mails, and opens the
+// keyring, as far as this process needs them.
+func (a *app) openSecrets(ctx context.Context) (token string, sender mail.Sender, err error) {
+	if a.needs(needsKeys) {
+		if err := a.openKeyring(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+	if a.needs(needsToken) {
+		if token, err = readSecret(a.cfg.tokenPath(), a.freshSecret(a.cfg.OperatorTokenFile, newToken)); err != nil {
+			return "", nil, fmt.Errorf("the operator's token: %w", err)
+		}
+	}
+	if a.needs(needsMail) {
+		if sender, err = mail.Open(a.cfg.mailURL(), mail.Config{}); err != nil {
+			return "", nil, err
+		}
+		sender = countedSender{sender, a.metrics.Mail}
+	}
+	if a.function != nil { // the setup has looked at the factories
+		return token, sender, nil
+	}
+	catalog, err := a.store.ExportCatalog(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return token, sender, checkReach(a.publicURL(), catalog.Factories)
+}
+
+// tokenHint says where the operator's token is to be found.
+func (a *app) tokenHint() string {
+	if a.function != nil {
+		return "The operator's token is in the stack's secret of that name."
+	}
+	return tokenHint(a.cfg.tokenPath())
+}
+
+// beat is how often the receiving side says that it is there; 0 is the default.
+func (a *app) beat() time.Duration {
+	if a.function != nil {
+		return functionBeat
+	}
+	return 0
+}
 
 // furnish makes the rooms.
 func (a *app) furnish(ctx context.Context) error {
@@ -213,23 +265,8 @@ func (a *app) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.openKeyring(ctx); err != nil {
-		return err
-	}
-	token, err := readSecret(a.cfg.tokenPath(), a.freshSecret(a.cfg.OperatorTokenFile, newToken))
+	token, sender, err := a.openSecrets(ctx)
 	if err != nil {
-		return fmt.Errorf("the operator's token: %w", err)
-	}
-	sender, err := mail.Open(a.cfg.mailURL(), mail.Config{})
-	if err != nil {
-		return err
-	}
-	sender = countedSender{sender, a.metrics.Mail}
-	catalog, err := a.store.ExportCatalog(ctx)
-	if err != nil {
-		return err
-	}
-	if err := checkReach(a.publicURL(), catalog.Factories); err != nil {
 		return err
 	}
 	domain := domainOf(a.cfg.MailFrom)
@@ -245,6 +282,7 @@ func (a *app) furnish(ctx context.Context) error {
 		Observe: a.metrics.Callback,
 		Logger:  a.log, PublicURL: a.publicURL(), Keys: a.keyring, TrustedProxies: proxies,
 		SweepInterval: a.cfg.SweepInterval, WindowMin: a.cfg.CallbackWindow, CallTimeout: a.cfg.FactoryTimeout,
+		BeatInterval: a.beat(),
 	})
 	a.ads = ads.New(a.store, sender, ads.Config{
 		Logger: a.log, From: a.cfg.MailFrom, ReplyTo: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
@@ -256,7 +294,7 @@ func (a *app) furnish(ctx context.Context) error {
 		return err
 	}
 	a.office = ops.New(officeStore{a.store, a.publicURL(), a.metrics.Callback}, a.store.Queue(), sender, ops.Config{
-		Logger: a.log, Orderer: a.replenisher, Decide: a.deciders(), Token: strings.TrimSpace(token), TokenHint: tokenHint(a.cfg.tokenPath()),
+		Logger: a.log, Orderer: a.replenisher, Decide: a.deciders(), Token: strings.TrimSpace(token), TokenHint: a.tokenHint(),
 		From: a.cfg.MailFrom, To: a.cfg.OperationsEmail, Domain: domain, Zone: zone,
 		MailNote: a.cfg.mailNote(), PublicURL: a.publicURL(), Version: version, AlertGap: a.cfg.AlertGap,
 		Webhook: hook, QueueAgeLimit: a.cfg.QueueAgeLimit, RelayAgeLimit: a.cfg.RelayAgeLimit, EngineAwayLimit: a.cfg.EngineAway,
@@ -289,7 +327,7 @@ func (a *app) openShop(operatorToken string, proxies []netip.Prefix) (*sales.Sho
 		GroupsInFlight: groups,
 		Logger:         a.log, RefusedStatus: a.cfg.RefusedStatus, CORSOrigins: a.cfg.CORSOrigins,
 		CheckoutRate: a.cfg.CheckoutRate, TrustedProxies: proxies,
-		Observe: a.metrics.Checkout, ObserveGroup: a.metrics.Group, SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: tokenHint(a.cfg.tokenPath()),
+		Observe: a.metrics.Checkout, ObserveGroup: a.metrics.Group, SalesToken: salesToken, OperatorToken: operatorToken, TokenHint: a.tokenHint(),
 	}), nil
 }
 
@@ -402,6 +440,15 @@ func (a *app) run(ctx context.Context) error {
 	err := servers.Wait()
 	stopLoops()
 	return errors.Join(err, group.Wait())
+}
+
+// runAll runs loops until ctx ends or one fails.
+func runAll(ctx context.Context, loops []func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, loop := range loops {
+		group.Go(func() error { return loop(ctx) })
+	}
+	return group.Wait()
 }
 
 // watchDisk ends the service when the disk failed: what was written then cannot

@@ -61,8 +61,12 @@ func (a *app) openDashboard(operatorToken string, proxies []netip.Prefix, zone *
 			return nil, fmt.Errorf("the viewer's token in %s is the operator's; give viewers another one", a.cfg.ViewerTokenFile)
 		}
 	}
+	tokenFile := a.cfg.tokenPath()
+	if a.function != nil {
+		tokenFile = "" // it is in a secret of the stack
+	}
 	return dashboard.New(dashboardStore{a.store, a.deciders(), a.metrics.Callback}, dashboard.Config{
-		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: a.cfg.tokenPath(),
+		Logger: a.log, OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: tokenFile,
 		TrustedProxies: proxies, Zone: zone, MailNote: a.cfg.mailNote(), Version: version,
 	})
 }

@@ -62,6 +62,8 @@ type commands struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	CallbackKeys callbackKeysCommand `cmd:"" help:"The keys that sign callback addresses."`
+
+	Function functionCommand `cmd:"" hidden:"" help:"Run a function of AWS Lambda; Lambda does."`
 }
 
 // console is where a command talks to its user.
@@ -98,6 +100,9 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 	warnUnknownEnvironment(parser.Model.Node, environ, errOut)
 	if len(args) == 0 {
 		args = []string{"--help"}
+		if isFunction(environ) {
+			args = []string{"function"}
+		}
 	}
 	command, err := parser.Parse(args)
 	if exited >= 0 { // --help was printed

@@ -33,7 +33,7 @@ type settings struct {
 	StockTable  string   `env:"RESTOCK_STOCK_TABLE" placeholder:"TABLE" help:"Mixed mode: the table of another system that owns the stock, in the same MySQL, such as product; none ends it."`
 	Queue       string   `env:"RESTOCK_QUEUE" default:"db:" placeholder:"URL" help:"Queue engine; db: keeps messages in the database."`
 	QueueBefore []string `env:"RESTOCK_QUEUE_BEFORE" sep:" " placeholder:"URL" help:"Queue engines used before, whose passwords are needed to move what still waits there."`
-	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT or smtps://…"`
+	Mail        string   `env:"RESTOCK_MAIL" default:"file:" placeholder:"URL" help:"How mail is sent: file:[DIR], smtp://USER:PASSWORD@HOST:PORT, smtps://… or ses:REGION"`
 
 	MailFrom                    string `env:"RESTOCK_MAIL_FROM" default:"restock@localhost" help:"Sender of all mails."`
 	OperationsEmail             string `env:"RESTOCK_OPERATIONS_EMAIL" default:"operations@localhost" help:"Who is told of everything abnormal."`

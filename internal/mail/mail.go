@@ -1,12 +1,12 @@
-// Package mail sends mail: to files, for trying things out, or to an SMTP
-// server. There is one type of message and one way to ask for it to be sent.
+// Package mail sends mail: to files, for trying things out, to an SMTP server,
+// or to Amazon SES. There is one type of message and one way to ask for it to be sent.
 //
 // # Delivery
 //
 // At least once. When the answer of a server is lost, the sender reports a
 // failure although the mail may be on its way; the repeat then carries the same
 // Message-ID, so that mail programs can tell it is the same mail; and an equal
-// Message always makes equal bytes. A mail that was sent says that a server took it, not that anybody read it.
+// Message always makes equal bytes. (SES puts a Message-ID of its own.) A mail that was sent says that a server took it, not that anybody read it.
 //
 // # Errors
 //

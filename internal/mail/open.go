@@ -29,6 +29,7 @@ const (
 	schemeFile  = "file"
 	schemeSMTP  = "smtp"
 	schemeSMTPS = "smtps"
+	schemeSES   = "ses"
 )
 
 // Open gives the sender for a URL:
@@ -37,6 +38,9 @@ const (
 //	smtp://user:password@host:port       STARTTLS when the server offers it
 //	smtp://host:port?tls=required|none   always, or never
 //	smtps://user:password@host:port      TLS from the first byte
+//	ses:REGION?configuration-set=NAME    Amazon SES; both can be left out. Credentials are
+//	                                     those of the AWS SDK; with endpoint=URL another
+//	                                     address than that of AWS
 //
 // User and password can be left out together. Without a port it is 587 for smtp
 // and 465 for smtps. Errors are of kind Invalid, but for a folder that cannot be
@@ -50,11 +54,13 @@ func Open(rawURL string, cfg Config) (Sender, error) { //nolint:ireturn // The U
 		sender, err = openFiles(rest, cfg)
 	case schemeSMTP, schemeSMTPS:
 		sender, err = NewSMTP(rawURL, cfg)
+	case schemeSES:
+		sender, err = NewSES(rawURL, cfg)
 	default:
 		err = invalidURL("begins with something else")
 	}
 	if err != nil {
-		return nil, err // and not a nil *SMTP that passes for a Sender
+		return nil, err // and not a nil pointer that passes for a Sender
 	}
 	return sender, nil
 }
@@ -86,8 +92,9 @@ func openFiles(dir string, cfg Config) (*Files, error) {
 
 // invalidURL says what is wrong without quoting it, and what is allowed.
 func invalidURL(why string) error {
-	return invalid("the mail URL %s; allowed are file:DIR, smtp://user:password@host:port[?tls=required|none] "+
-		"and smtps://user:password@host:port, with special characters in user and password percent-encoded", why)
+	return invalid("the mail URL %s; allowed are file:DIR, smtp://user:password@host:port[?tls=required|none], "+
+		"smtps://user:password@host:port, with special characters in user and password percent-encoded, "+
+		"and ses:[REGION][?configuration-set=NAME]", why)
 }
 
 // Check reports a mail URL that Open would not take, without opening it.

@@ -26,6 +26,9 @@ func TestOpenGivesTheSenderOfTheURL(t *testing.T) {
 		"smtp://relay.example?tls=none":            "smtp://relay.example:587",
 		"smtp://me:hunter2@localhost:25?tls=none":  "smtp://me:***@localhost:25",
 		"smtp://me:hunter2@r.example?tls=required": "smtp://me:***@r.example:587",
+		"ses:":            "ses:",
+		"ses://eu-west-1": "ses:eu-west-1",
+		"ses:ap-northeast-2?configuration-set=shop": "ses:ap-northeast-2?configuration-set=shop",
 	} {
 		sender, err := mail.Open(rawURL, cfg)
 		if err != nil {
@@ -41,7 +44,7 @@ func TestOpenGivesTheSenderOfTheURL(t *testing.T) {
 func TestOpenSaysWhatIsAllowedAndNoPassword(t *testing.T) {
 	t.Parallel()
 	for _, rawURL := range []string{
-		"", "mail", "ses:eu-west-1", "http://relay.example", "sendmail:/usr/bin", "file:", "file://host/dir",
+		"", "mail", "ses:somewhere", "ses:eu-west-1?set=shop", "ses:eu-west-1?configuration-set=a b", "ses:?endpoint=x", "http://relay.example", "sendmail:/usr/bin", "file:", "file://host/dir",
 		"smtp:", "smtp://", "smtp:relay.example", "smtp://:25", "smtp://relay.example:0", "smtp://relay.example:65536",
 		"smtp://relay.example:smtp", "smtp://relay.example/path", "smtp://relay.example?tls=maybe",
 		"smtp://relay.example?tls=",

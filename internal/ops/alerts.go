@@ -380,4 +380,5 @@ const (
 	keyProblems  = "problems"
 	keyRecovered = "recovered"
 	keyTo        = "to"
+	keyFeedback  = "feedback"
 )

@@ -46,14 +46,15 @@ func (r *Replenisher) RunPlacer(ctx context.Context) error {
 }
 
 // PlaceReady claims and sends, one after another, all that may be placed now, and
-// gives how many there were: for a caller that has no time of its own to wait.
+// gives how many there were: for a caller that has no time of its own to wait. No
+// more are claimed when ctx ends; a call on the wire is waited for.
 func (r *Replenisher) PlaceReady(ctx context.Context) (int, error) {
 	for placed := 0; ; placed++ {
 		attempt, err := r.store.ClaimAttempt(ctx, r.owner, r.lease())
 		if err != nil || attempt.OrderID.IsZero() {
 			return placed, err
 		}
-		r.send(ctx, attempt)
+		r.send(context.WithoutCancel(ctx), attempt)
 	}
 }
 

@@ -40,6 +40,8 @@ import (
 
 // Store is what replenishing needs of the store.
 type Store interface {
+	// Product finds a product by slug, SKU or id.
+	Product(ctx context.Context, ref string) (restock.Product, error)
 	// Plan decides about one locked product and stores order or "no".
 	Plan(ctx context.Context, id restock.ProductID, decide func(restock.Situation) restock.Decision) (restock.Decision, error)
 	// PlanByHand does the same for an order that a person asks for.
@@ -175,7 +177,7 @@ func newOwner() string {
 
 // Handlers are the handlers of the stock queue.
 func (r *Replenisher) Handlers() map[string]queue.Handler {
-	return map[string]queue.Handler{string(restock.StockLow): r.stockLow}
+	return map[string]queue.Handler{string(restock.StockLow): r.stockLow, typeForeign: r.foreign}
 }
 
 // stockLow decides about a product that was low when the message was made. Once

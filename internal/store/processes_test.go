@@ -245,7 +245,9 @@ func TestASaleAndACancelledOrderThatCrossTogetherTellOnce(t *testing.T) {
 		crowd(products, func(i int) {
 			sku := fmt.Sprint("P", i)
 			decision, err := both[0].PlanByHand(t.Context(), restock.ManualOrder{Product: sku, Quantity: 4, By: by.By, Reason: "more"}, restock.Key{},
-				func(restock.Situation) restock.Decision { return restock.Decision{Order: true, Quantity: 4, Reason: "by hand"} })
+				func(restock.Situation) restock.Decision {
+					return restock.Decision{Order: true, Quantity: 4, Reason: "by hand"}
+				})
 			if err != nil {
 				t.Error(err)
 				return

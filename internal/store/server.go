@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -100,12 +101,12 @@ type connectors struct{ acting, reading, schema driver.Connector }
 
 func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
 	db := &server{
-		store: s, dialect: d, judge: judge, reading: pool(c.reading, readingConnsMax), studying: pool(c.schema, studyingConnsMax),
+		store: s, dialect: d, judge: judge, reading: pool(c.reading, cmp.Or(cfg.Connections, readingConnsMax)), studying: pool(c.schema, studyingConnsMax),
 		pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
-		db.urgent = &crew{DB: pool(c.acting, urgentConnsMax)}
-		db.background = &crew{DB: pool(c.acting, backgroundConnsMax)}
+		db.urgent = &crew{DB: pool(c.acting, cmp.Or(cfg.Connections, urgentConnsMax))}
+		db.background = &crew{DB: pool(c.acting, cmp.Or(cfg.Connections, backgroundConnsMax))}
 	}
 	return db
 }

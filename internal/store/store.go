@@ -46,6 +46,12 @@ type Config struct {
 	Observe func(acts int, took time.Duration)
 	// ReadOnly opens a database that is there already, as it is, for reading.
 	ReadOnly bool
+	// Migrated: somebody else keeps the schema up to date, so that opening takes no
+	// look at it.
+	Migrated bool
+	// Connections bounds those to a server, for each of urgent acts, background
+	// work and reading; by default they are as many as one busy process needs.
+	Connections int
 }
 
 // Store is an open database. It is safe for concurrent use.
@@ -88,8 +94,10 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 		if err := a.requireCurrent(ctx); err != nil {
 			return nil, err
 		}
-	} else if err := a.migrate(ctx, s.log); err != nil {
-		return nil, err
+	} else if !cfg.Migrated {
+		if err := a.migrate(ctx, s.log); err != nil {
+			return nil, err
+		}
 	}
 	if s.db, err = a.open(ctx, s, cfg); err != nil {
 		return nil, err

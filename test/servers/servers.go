@@ -103,6 +103,16 @@ func OwnMariaDB(tb testing.TB) *Server {
 	return own(tb, mariaDB{})
 }
 
+// StartMariaDB starts a MariaDB for a program that is no test, and gives its
+// address without a database. It ends with the program, or when it is stopped.
+func StartMariaDB() (address string, stop func(), err error) {
+	s, err := start(mariaDB{})
+	if err != nil {
+		return "", nil, err
+	}
+	return s.kind.url(s.port, ""), s.Stop, nil
+}
+
 // OwnPostgreSQL is OwnMariaDB for PostgreSQL.
 func OwnPostgreSQL(tb testing.TB) *Server {
 	tb.Helper()

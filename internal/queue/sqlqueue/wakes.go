@@ -31,3 +31,6 @@ func (w *wakes) wake(queue string) {
 		delete(w.signal, queue)
 	}
 }
+
+// Woken gives a channel that is closed at the next Wake of a queue.
+func (q *Queue) Woken(queue string) <-chan struct{} { return q.wakes.next(queue) }
