@@ -165,15 +165,17 @@ func (s *settings) check() error {
 	if s.CheckoutRate < 0 {
 		mistake("--checkout-rate: must not be below 0")
 	}
-	for flag, nets := range map[string][]string{"--trusted-proxies": s.TrustedProxies, "--webhook-allow": s.WebhookAllow} {
-		if _, err := parseNets(flag, nets); err != nil {
-			mistakes = append(mistakes, err)
-		}
-	}
+	mistakes = append(mistakes, s.checkNets()...)
 	mistakes = append(mistakes, s.checkValues()...)
 	mistakes = append(mistakes, s.checkAddresses()...)
 	mistakes = append(mistakes, s.checkWebhook())
 	return errors.Join(mistakes...)
+}
+
+func (s *settings) checkNets() []error {
+	_, proxies := parseNets("--trusted-proxies", s.TrustedProxies)
+	_, inner := parseNets("--webhook-allow", s.WebhookAllow)
+	return []error{proxies, inner}
 }
 
 func (s *settings) checkWebhook() error {

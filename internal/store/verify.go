@@ -153,6 +153,18 @@ func messageRules() []rule {
 				WHERE NOT EXISTS (SELECT 1 FROM queue_messages m WHERE m.id = d.message_id)`,
 		},
 		{
+			"I5", "the log of events has no gap", `SELECT COUNT(*) FROM events`,
+			`SELECT 'numbered ' || l.last_seq || ', removed ' || l.purged_through || ', found ' || e.n
+				FROM event_log l, (SELECT COUNT(*) AS n FROM events) e WHERE l.last_seq - l.purged_through <> e.n`,
+		},
+		{
+			"I2", "the refusals of a stockout add up", `SELECT COUNT(*) FROM stockout_refusals`,
+			`SELECT p.sku || ': ' || s.refused_buyers || ' buyers refused, by the quarters ' || COALESCE(f.buyers, 0)
+				FROM stockouts s JOIN products p ON p.id = s.product_id
+				LEFT JOIN (SELECT stockout_id, SUM(buyers) AS buyers, SUM(units) AS units FROM stockout_refusals GROUP BY stockout_id) f ON f.stockout_id = s.id
+				WHERE s.refused_buyers <> COALESCE(f.buyers, 0) OR s.refused_units <> COALESCE(f.units, 0)`,
+		},
+		{
 			"I5", "the stockout that a product names is open, and there is no other", `SELECT COUNT(*) FROM stockouts`,
 			`SELECT p.sku || ': its open stockout does not agree' FROM products p
 				LEFT JOIN (SELECT product_id, COUNT(*) AS n FROM stockouts WHERE closed_at IS NULL GROUP BY product_id) s

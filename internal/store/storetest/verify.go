@@ -49,6 +49,9 @@ func corruptions() []corruption {
 		{"every message published", "queue_deliveries", `DELETE FROM queue_deliveries WHERE message_id = (SELECT id FROM (SELECT message_id AS id FROM queue_deliveries ORDER BY message_id LIMIT 1) AS first)`},
 		{"every message published", "queue_totals", `UPDATE queue_totals SET published = published + 1`},
 		{"every message published", "queue_totals", `DELETE FROM queue_totals`},
+		{"the log of events has no gap", "events", `DELETE FROM events WHERE seq = 1`},
+		{"the refusals of a stockout add up", "stockouts", `UPDATE stockouts SET refused_buyers = refused_buyers + 1`},
+		{"the refusals of a stockout add up", "stockout_refusals", `DELETE FROM stockout_refusals`},
 		{"every delivery has its message", "queue_messages", `DELETE FROM queue_messages`},
 		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = NULL`},
 		{"the stockout that a product names", "stockouts", `UPDATE stockouts SET closed_at = opened_at`},
@@ -67,6 +70,7 @@ func eventful(t *testing.T, h harness) *shop {
 		s.receive(s.placed(sku, 2), 2, "two")
 	}
 	s.mustBuy("P01", 2) // a stockout is open, and an order planned
+	s.refuse("P01", 1)
 	s.order("P01", 2)
 	s.clock.advance(1)
 	a := s.claim()
