@@ -138,7 +138,7 @@ func (h *Hooks) show(w http.ResponseWriter, r *http.Request, id restock.WebhookI
 
 func (h *Hooks) create(w http.ResponseWriter, r *http.Request) {
 	var b CreateBody
-	text, err := read(w, r, &b)
+	text, err := readBody(w, r, &b)
 	if err == nil {
 		err = h.check(restock.WebhookChange{URL: &b.URL, Events: &b.Events, Description: &b.Description})
 	}
@@ -165,7 +165,7 @@ func (h *Hooks) create(w http.ResponseWriter, r *http.Request) {
 
 func (h *Hooks) change(w http.ResponseWriter, r *http.Request, id restock.WebhookID) {
 	var b ChangeBody
-	_, err := read(w, r, &b)
+	_, err := readBody(w, r, &b)
 	if err == nil {
 		err = h.check(b.WebhookChange)
 	}
@@ -311,7 +311,7 @@ func readAct(w http.ResponseWriter, r *http.Request) (restock.Act, error) {
 	return actOf(b.By)
 }
 
-func read(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	text, err := web.ReadBody(w, r, bodyBytesMax)
 	if err != nil {
 		return nil, err

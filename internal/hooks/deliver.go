@@ -123,15 +123,17 @@ func (r *receiver) deliver(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	message, ask, err := r.message(ctx, target, m)
+	b, err := read(m)
 	if err != nil {
 		return err
 	}
-	err = r.post(ctx, target, message)
-	// What became of it is noted also when the message was lost meanwhile.
-	if err == nil && ask != "" {
-		err = r.store.SwitchedAd(context.WithoutCancel(ctx), target.AdvertisementID, ask, restock.WebhookQueuePrefix+r.id.String())
-		r.log.InfoContext(ctx, "a program switched an advertisement", keyWebhook, r.id, keyAsk, ask, keyError, err)
+	if !target.AdvertisementID.IsZero() && (b.Type == restock.StockOut || b.Type == restock.StockBack) {
+		err = r.switches(ctx, target, b)
+	} else {
+		err = r.post(ctx, target, b)
+	}
+	if _, later := queue.AsLater(err); later {
+		return err
 	}
 	if err == nil {
 		r.failed.Store(0)
@@ -158,36 +160,53 @@ func (r *receiver) slowDown(ctx context.Context) {
 	wait(ctx, pause, nil)
 }
 
-func (r *receiver) message(ctx context.Context, target restock.WebhookTarget, m queue.Message) (webhook.Message, restock.AdAsk, error) {
+// switches posts an event to the program that switches an advertisement, with
+// what it should do, and notes that it does.
+func (r *receiver) switches(ctx context.Context, target restock.WebhookTarget, b body) error {
+	ask, busy, err := r.store.BeginSwitch(ctx, target.AdvertisementID, b.Type, b.Data, r.cfg.PostTimeout+handlerMargin)
+	switch {
+	case err != nil:
+		return err
+	case busy:
+		return queue.Later(busyPause)
+	case ask == "":
+		return r.post(ctx, target, b)
+	}
+	b.Advertisement = &advertisement{Name: target.Acknowledges, Ask: ask}
+	err = r.post(ctx, target, b)
+	// What became of it is noted also when the message was lost meanwhile.
+	noted := r.store.EndSwitch(context.WithoutCancel(ctx), target.AdvertisementID, ask, restock.WebhookQueue(r.id), err == nil)
+	if err == nil {
+		r.log.InfoContext(ctx, "a program switched an advertisement", keyWebhook, r.id, keyAsk, ask, keyError, noted)
+		return noted
+	}
+	return err
+}
+
+// busyPause is when to look again while another post asks the same program.
+const busyPause = 500 * time.Millisecond
+
+func read(m queue.Message) (body, error) {
 	b := body{Event: restock.Event{
 		ID: restock.EventID(m.ID), Type: restock.EventType(m.Type), Time: m.Time, Subject: m.Subject, TraceParent: m.TraceParent,
 	}}
 	if err := json.Unmarshal(m.Body, &b.Data); err != nil {
-		return webhook.Message{}, "", queue.Discard(fmt.Errorf("the body cannot be read: %w", err))
+		return b, queue.Discard(fmt.Errorf("the body cannot be read: %w", err))
 	}
-	var ask restock.AdAsk
-	if !target.AdvertisementID.IsZero() && (b.Type == restock.StockOut || b.Type == restock.StockBack) {
-		var err error
-		if ask, err = r.store.AdvertisementAsks(ctx, target.AdvertisementID, b.Type, b.Data); err != nil {
-			return webhook.Message{}, "", err
-		}
-	}
-	if ask != "" {
-		b.Advertisement = &advertisement{Name: target.Acknowledges, Ask: ask}
-	}
-	text, err := json.Marshal(b)
-	if err != nil {
-		return webhook.Message{}, "", queue.Discard(fmt.Errorf("the body cannot be written: %w", err))
-	}
-	return webhook.Message{ID: b.ID.String(), Body: text}, ask, nil
+	return b, nil
 }
 
 // post sends one message and notes what came of it.
-func (r *receiver) post(ctx context.Context, target restock.WebhookTarget, message webhook.Message) error {
+func (r *receiver) post(ctx context.Context, target restock.WebhookTarget, b body) error {
 	sender, err := r.sender(target)
 	if err != nil {
 		return err
 	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return queue.Discard(fmt.Errorf("the body cannot be written: %w", err))
+	}
+	message := webhook.Message{ID: b.ID.String(), Body: text}
 	began, clock := r.cfg.Now(), time.Now()
 	status, err := sender.Post(ctx, message)
 	if err != nil && ctx.Err() != nil {
@@ -200,13 +219,9 @@ func (r *receiver) post(ctx context.Context, target restock.WebhookTarget, messa
 	} else {
 		r.log.InfoContext(ctx, "webhook sent", keyWebhook, r.id, keyEvent, message.ID, keyHost, webhook.Host(target.URL), keyTook, posted.Took)
 	}
-	event, parseErr := restock.ParseID[restock.Event](message.ID)
-	if parseErr == nil {
-		parseErr = r.store.RecordDelivery(context.WithoutCancel(ctx), r.id, event, posted)
-	}
-	if parseErr != nil && err == nil {
-		// It was taken; that the log lacks it is no reason to send it again.
-		r.log.WarnContext(ctx, "a delivery could not be noted", keyWebhook, r.id, keyEvent, message.ID, keyError, parseErr)
+	if noted := r.store.RecordDelivery(context.WithoutCancel(ctx), r.id, b.ID, posted); noted != nil {
+		// That the log lacks it is no reason to send it again.
+		r.log.WarnContext(ctx, "a delivery could not be noted", keyWebhook, r.id, keyEvent, message.ID, keyError, noted)
 	}
 	return err
 }

@@ -68,10 +68,11 @@ type Deliveries interface {
 	FanOut(ctx context.Context) (int, error)
 	EventsLogged() <-chan struct{}
 	RecordDelivery(ctx context.Context, id restock.WebhookID, event restock.EventID, p restock.Posted) error
-	// AdvertisementAsks says what an event asks of the program that switches an
-	// advertisement, and SwitchedAd that it did so.
-	AdvertisementAsks(ctx context.Context, id restock.AdvertisementID, typ restock.EventType, data restock.EventData) (restock.AdAsk, error)
-	SwitchedAd(ctx context.Context, id restock.AdvertisementID, ask restock.AdAsk, by string) error
+	// BeginSwitch says what an event asks of the program that switches an
+	// advertisement, and lets nobody else ask it until EndSwitch.
+	BeginSwitch(ctx context.Context, id restock.AdvertisementID, typ restock.EventType, data restock.EventData, lease time.Duration,
+	) (ask restock.AdAsk, busy bool, err error)
+	EndSwitch(ctx context.Context, id restock.AdvertisementID, ask restock.AdAsk, by string, done bool) error
 }
 
 // Consume makes the loop that handles the messages of one queue.

@@ -629,3 +629,52 @@ func TestEveryRouteAsksForTheOperatorsToken(t *testing.T) {
 		t.Errorf("after that its deliveries are answered with %d", status)
 	}
 }
+
+// TestTheLastThingThatAProgramIsAskedIsTrue lets the stock come back while the post
+// that asks to stop is still on its way.
+func TestTheLastThingThatAProgramIsAskedIsTrue(t *testing.T) {
+	t.Parallel()
+	h := open(t, 1, hooks.Config{Guard: loopback()})
+	var mu sync.Mutex
+	var asked []restock.AdAsk
+	arrived, answer := make(chan struct{}, 8), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b struct {
+			Advertisement struct {
+				Ask restock.AdAsk `json:"ask"`
+			} `json:"advertisement"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		asked = append(asked, b.Advertisement.Ask)
+		mu.Unlock()
+		arrived <- struct{}{}
+		<-answer
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(server.Close)
+	w := h.subscribe(hooks.CreateBody{URL: server.URL, Acknowledges: "donut-main"})
+	plain := newReceiver(t)
+	h.subscribe(hooks.CreateBody{URL: plain.URL})
+	sku := h.sellOut()
+	<-arrived
+	_, err := h.store.Adjust(t.Context(), restock.AdjustmentRequest{Product: sku, Quantity: 5, Reason: "found"}, restock.Key{})
+	h.must(err)
+	h.until("the other one has both events", func() bool { return len(plain.got()) == 2 })
+	mu.Lock()
+	if len(asked) != 1 {
+		t.Errorf("it is asked %v, though its first answer is still awaited", asked)
+	}
+	mu.Unlock()
+	close(answer)
+	h.until("both are taken", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(asked) == 2 && h.delivered(w.ID)[sku].State == restock.DeliveryTaken
+	})
+	if diff := cmp.Diff([]restock.AdAsk{restock.AskStop, restock.AskResume}, asked); diff != "" {
+		t.Errorf("what it was asked (-want +got):\n%s", diff)
+	}
+}

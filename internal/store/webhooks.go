@@ -624,39 +624,76 @@ func (s *Store) FailingWebhooks(ctx context.Context) ([]restock.Webhook, error) 
 	return failing, err
 }
 
-// AdvertisementAsks says what the program that switches an advertisement is asked
-// by an event: to stop when there is nothing to sell, to resume when there is
-// something again. It is "" when the event does not change that now.
-func (s *Store) AdvertisementAsks(ctx context.Context, id restock.AdvertisementID, typ restock.EventType, data restock.EventData) (restock.AdAsk, error) {
-	var ask restock.AdAsk
-	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+// BeginSwitch says what the program that switches an advertisement is asked by an
+// event: to stop when there is nothing to sell, to resume when there is something
+// again. It is "" when the event does not change that now.
+//
+// Until EndSwitch, or until the lease has passed, nobody else asks it for
+// anything, so that what it is asked last is true: busy says that somebody does.
+func (s *Store) BeginSwitch(ctx context.Context, id restock.AdvertisementID, typ restock.EventType, data restock.EventData, lease time.Duration,
+) (ask restock.AdAsk, busy bool, err error) {
+	// Of many events most ask for nothing; a look without the writer tells.
+	err = s.view(ctx, func(ctx context.Context, tx *tx) error {
 		a, err := tx.adSituation(ctx, id)
-		if restock.KindOf(err) == restock.NotFound {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		concerned, _, err := tx.advertisementsOf(ctx, typ, data.StockoutID)
-		if restock.KindOf(err) == restock.NotFound || err == nil && !slices.Contains(concerned, id) {
-			return nil
-		}
-		switch {
-		case err != nil:
-		case typ == restock.StockOut && a.Out:
-			ask = restock.AskStop
-		case typ == restock.StockBack && !a.Out:
-			ask = restock.AskResume
+		if err == nil {
+			ask, err = tx.switchAsk(ctx, a, typ, data)
 		}
 		return err
 	})
-	return ask, err
+	if restock.KindOf(err) == restock.NotFound {
+		return "", false, nil
+	}
+	if err != nil || ask == "" {
+		return "", false, err
+	}
+	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		ask, busy = "", false
+		a, err := tx.lockAd(ctx, id)
+		if err != nil {
+			return err
+		}
+		if ask, err = tx.switchAsk(ctx, a, typ, data); err != nil || ask == "" {
+			return err
+		}
+		var until time.Time
+		err = tx.one(ctx, `SELECT posting_until FROM ad_switches WHERE advertisement_id = ?`, []any{id}, instant{&until})
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return tx.must(ctx, `INSERT INTO ad_switches (advertisement_id, ask, switched_at, switched_by, posting_until) VALUES (?, '', 0, '', ?)`,
+				id, micros(tx.now.Add(lease)))
+		case err != nil:
+			return err
+		}
+		// One that is longer than any was given before the clock was set back.
+		if busy = until.After(tx.now) && !until.After(tx.now.Add(lease+clockSkewMax)); busy {
+			return nil
+		}
+		return tx.must(ctx, `UPDATE ad_switches SET posting_until = ? WHERE advertisement_id = ?`, micros(tx.now.Add(lease)), id)
+	})
+	return ask, busy, err
 }
 
-// SwitchedAd notes that a program did what it was asked, and so answers the open
-// question of the hold as the link in the mail does. A hold that begins later is
-// answered when it does, while that is still what was done last.
-func (s *Store) SwitchedAd(ctx context.Context, id restock.AdvertisementID, ask restock.AdAsk, by string) error {
+// switchAsk is what an event asks of the program that switches an advertisement.
+func (t *tx) switchAsk(ctx context.Context, a adRow, typ restock.EventType, data restock.EventData) (restock.AdAsk, error) {
+	concerned, _, err := t.advertisementsOf(ctx, typ, data.StockoutID)
+	switch {
+	case restock.KindOf(err) == restock.NotFound:
+		return "", nil
+	case err != nil || !slices.Contains(concerned, a.Advertisement.ID):
+		return "", err
+	case typ == restock.StockOut && a.Out:
+		return restock.AskStop, nil
+	case typ == restock.StockBack && !a.Out:
+		return restock.AskResume, nil
+	}
+	return "", nil
+}
+
+// EndSwitch ends what BeginSwitch began. When the program did what it was asked,
+// that answers the open question of the hold as the link in the mail does; a hold
+// that begins later is answered when it does, while that is still what was done
+// last.
+func (s *Store) EndSwitch(ctx context.Context, id restock.AdvertisementID, ask restock.AdAsk, by string, done bool) error {
 	return s.update(ctx, background, func(ctx context.Context, tx *tx) error {
 		a, err := tx.lockAd(ctx, id)
 		if restock.KindOf(err) == restock.NotFound {
@@ -665,27 +702,20 @@ func (s *Store) SwitchedAd(ctx context.Context, id restock.AdvertisementID, ask 
 		if err != nil {
 			return err
 		}
-		if a.Out != (ask == restock.AskStop) {
-			return nil // it is outdated already; another event says so
-		}
-		if err := tx.rememberSwitch(ctx, id, ask, by); err != nil {
+		if !done {
+			_, err := tx.Exec(ctx, `UPDATE ad_switches SET posting_until = 0 WHERE advertisement_id = ?`, id)
 			return err
 		}
-		if a.Hold.ID.IsZero() || a.Hold.Asks() != ask {
-			return nil
+		if _, err := tx.Exec(ctx, `UPDATE ad_switches SET posting_until = 0, ask = ?, switched_at = ?, switched_by = ? WHERE advertisement_id = ?`,
+			string(ask), micros(tx.now), by, id); err != nil {
+			return err
+		}
+		if a.Out != (ask == restock.AskStop) || a.Hold.ID.IsZero() || a.Hold.Asks() != ask {
+			return nil // it is outdated, and another event says so; or the hold is still to come
 		}
 		_, _, err = tx.acknowledgeAd(ctx, a.Hold.ID, ask, by)
 		return err
 	})
-}
-
-func (t *tx) rememberSwitch(ctx context.Context, id restock.AdvertisementID, ask restock.AdAsk, by string) error {
-	// The advertisement is locked, so nobody else inserts the row.
-	n, err := t.Exec(ctx, `UPDATE ad_switches SET ask = ?, switched_at = ?, switched_by = ? WHERE advertisement_id = ?`, string(ask), micros(t.now), by, id)
-	if err != nil || n > 0 {
-		return err
-	}
-	return t.must(ctx, `INSERT INTO ad_switches (advertisement_id, ask, switched_at, switched_by) VALUES (?, ?, ?, ?)`, id, string(ask), micros(t.now), by)
 }
 
 // answerBySwitch answers a question that was just asked, if a program did that

@@ -34,6 +34,7 @@ func webhookChecks() []check {
 		{"AProgramThatSwitchesAnswersTheHold", switchAnswers},
 		{"AProgramThatSwitchedBeforeTheHoldBeganHasAnsweredIt", switchAnswersLater},
 		{"WhatIsOutdatedAnswersNothing", switchOutdated},
+		{"OnlyOneAsksTheProgramThatSwitchesAtATime", oneSwitches},
 	}
 }
 
@@ -476,9 +477,65 @@ func webhookDeadLetter(t *testing.T, h harness) {
 // asks is what an event asks of the program that switches A's advertisement.
 func (s *shop) asks(typ restock.EventType, stockout restock.StockoutID) restock.AdAsk {
 	s.t.Helper()
-	ask, err := s.AdvertisementAsks(s.ctx(), s.ad("A"), typ, restock.EventData{StockoutID: stockout})
+	ask, busy, err := s.BeginSwitch(s.ctx(), s.ad("A"), typ, restock.EventData{StockoutID: stockout}, leaseTime)
 	s.must(err)
+	if busy {
+		s.t.Error("somebody else asks, though nobody does")
+	}
+	s.must(s.EndSwitch(s.ctx(), s.ad("A"), ask, "webhook-1", false))
 	return ask
+}
+
+// switched lets the program do what it is asked.
+func (s *shop) switched(want restock.AdAsk) {
+	s.t.Helper()
+	typ, last := restock.StockOut, s.product("A").Stock.StockoutID
+	if want == restock.AskResume {
+		typ = restock.StockBack
+		all, _, err := s.Stockouts(s.ctx(), restock.ListQuery{Product: "A"})
+		s.must(err)
+		last = all[0].ID
+	}
+	ask, busy, err := s.BeginSwitch(s.ctx(), s.ad("A"), typ, restock.EventData{StockoutID: last}, leaseTime)
+	if ask != want || busy || err != nil {
+		s.t.Fatalf("it is asked %q, %t, %v, want %q", ask, busy, err, want)
+	}
+	s.must(s.EndSwitch(s.ctx(), s.ad("A"), ask, "webhook-1", true))
+}
+
+func oneSwitches(t *testing.T, h harness) {
+	s := h.soldOut(t)
+	data := restock.EventData{StockoutID: s.product("A").Stock.StockoutID}
+	begin := func() (asked int) {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				ask, busy, err := s.BeginSwitch(s.ctx(), s.ad("A"), restock.StockOut, data, leaseTime)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil || ask != restock.AskStop {
+					t.Errorf("it is asked %q, %v", ask, err)
+				}
+				if !busy {
+					asked++
+				}
+			})
+		}
+		all.Wait()
+		return asked
+	}
+	for _, again := range []func(){
+		func() {},
+		func() { s.must(s.EndSwitch(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1", false)) },
+		func() { s.clock.advance(leaseTime) }, // its process died
+		func() { s.clock.advance(-24 * time.Hour) },
+	} {
+		again()
+		if n := begin(); n != 1 {
+			t.Errorf("%d of 8 ask at the same time, want one", n)
+		}
+	}
 }
 
 func switchAnswers(t *testing.T, h harness) {
@@ -488,7 +545,7 @@ func switchAnswers(t *testing.T, h harness) {
 	if ask := s.asks(restock.StockOut, stockout); ask != restock.AskStop {
 		t.Errorf("stock.out asks %q", ask)
 	}
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1"))
+	s.switched(restock.AskStop)
 	got := s.wantHold(hold.ID, restock.AdHoldStopped, restock.AskStop)
 	if got.Stop.AcknowledgedBy != "webhook-1" || !got.Stop.AcknowledgedAt.Equal(s.clock.now()) {
 		t.Errorf("the stop is answered by %q at %s", got.Stop.AcknowledgedBy, got.Stop.AcknowledgedAt)
@@ -498,7 +555,7 @@ func switchAnswers(t *testing.T, h harness) {
 		t.Errorf("stock.back asks %q", ask)
 	}
 	s.mailed(stepResume)
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskResume, "webhook-1"))
+	s.switched(restock.AskResume)
 	if got, err := s.AdHold(s.ctx(), hold.ID); err != nil || got.Resume.AcknowledgedBy != "webhook-1" {
 		t.Errorf("the resume is answered by %q, %v", got.Resume.AcknowledgedBy, err)
 	}
@@ -506,7 +563,7 @@ func switchAnswers(t *testing.T, h harness) {
 
 func switchAnswersLater(t *testing.T, h harness) {
 	s := h.soldOut(t)
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1"))
+	s.switched(restock.AskStop)
 	switched := s.clock.now()
 	s.clock.advance(time.Second)
 	hold := s.mailed(stepStop)
@@ -515,14 +572,15 @@ func switchAnswersLater(t *testing.T, h harness) {
 	}
 	s.clock.advance(time.Second)
 	s.back()
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskResume, "webhook-1"))
+	s.switched(restock.AskResume)
 	s.mailed(stepResume)
 	if got, err := s.AdHold(s.ctx(), hold.ID); err != nil || got.Resume.AcknowledgedBy != "webhook-1" {
 		t.Errorf("the resume is %+v, %v, want that it is answered", got.Resume, err)
 	}
 	// What was switched in this stockout answers nothing of the next.
 	s.clock.advance(time.Second)
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1")) // outdated: there is something to sell
+	s.must(s.EndSwitch(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1", true)) // outdated: there is something to sell
+	s.clock.advance(time.Second)
 	s.mustBuy("A", 10)
 	next := s.mailed(stepStop)
 	if got, err := s.AdHold(s.ctx(), next.ID); err != nil || !got.Stop.AcknowledgedAt.IsZero() {
@@ -539,7 +597,6 @@ func switchOutdated(t *testing.T, h harness) {
 	if ask := s.asks(restock.StockOut, stockout); ask != "" {
 		t.Errorf("stock.out of one of two asks %q", ask)
 	}
-	s.must(s.SwitchedAd(s.ctx(), s.ad("A"), restock.AskStop, "webhook-1"))
 	s.wantCount(`SELECT COUNT(*) FROM ad_switches`, 0)
 	s.mustBuy("B", 3)
 	if ask := s.asks(restock.StockOut, s.product("B").Stock.StockoutID); ask != restock.AskStop {
@@ -552,8 +609,12 @@ func switchOutdated(t *testing.T, h harness) {
 	if ask := s.asks(restock.StockOut, restock.StockoutID{9}); ask != "" {
 		t.Errorf("an unknown stockout asks %q", ask)
 	}
-	s.must(s.SwitchedAd(s.ctx(), restock.AdvertisementID{9}, restock.AskStop, "webhook-1"))
-	_, err := s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://a.example/", Acknowledges: "nobody"}, operator, restock.Key{})
+	s.must(s.EndSwitch(s.ctx(), restock.AdvertisementID{9}, restock.AskStop, "webhook-1", true))
+	ask, busy, err := s.BeginSwitch(s.ctx(), restock.AdvertisementID{9}, restock.StockOut, restock.EventData{StockoutID: stockout}, leaseTime)
+	if ask != "" || busy || err != nil {
+		t.Errorf("an advertisement that is not there asks %q, %t, %v", ask, busy, err)
+	}
+	_, err = s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://a.example/", Acknowledges: "nobody"}, operator, restock.Key{})
 	wantKind(t, err, restock.NotFound)
 	w, err := s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://a.example/", Acknowledges: adName}, operator, restock.Key{})
 	s.must(err)

@@ -63,9 +63,11 @@ CREATE TABLE webhook_deliveries (
 -- What the program that switches an advertisement said last.
 CREATE TABLE ad_switches (
     advertisement_id BLOB    NOT NULL PRIMARY KEY REFERENCES advertisements (id),
-    ask              TEXT    NOT NULL CHECK (ask IN ('stop', 'resume')),
+    ask              TEXT    NOT NULL CHECK (ask IN ('', 'stop', 'resume')),
     switched_at      INTEGER NOT NULL,
-    switched_by      TEXT    NOT NULL
+    switched_by      TEXT    NOT NULL,
+    -- While a post that asks for something is on its way, no other one goes.
+    posting_until    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Who was refused in a stockout, by the quarter of an hour, since in every zone
