@@ -222,7 +222,7 @@ func (c *Contract) Check(x *Exchange) error {
 			return fmt.Errorf("A2 no invalid request is accepted: %w\n%s", err, x)
 		}
 	}
-	if err := c.checkAnswer(route, x); err != nil {
+	if err := c.CheckAnswer(route, x); err != nil {
 		return fmt.Errorf("A1 every answer is described: %w\n%s", err, x)
 	}
 	return nil
@@ -262,7 +262,7 @@ func (c *Contract) checkUnknown(x *Exchange, target *url.URL) error {
 	if x.Status != http.StatusNotFound && x.Status != http.StatusOK || x.Status == http.StatusOK && x.Method != http.MethodPost {
 		return fmt.Errorf("A1 every answer is described: there is no such route, and it is not 404\n%s", x)
 	}
-	if err := c.checkAnswer(like, x); err != nil {
+	if err := c.CheckAnswer(like, x); err != nil {
 		return fmt.Errorf("A1 every answer is described: %w\n%s", err, x)
 	}
 	return nil
@@ -401,7 +401,8 @@ func (x *Exchange) request(route *Route) (*http.Request, error) {
 	return request, nil
 }
 
-func (c *Contract) checkAnswer(route *Route, x *Exchange) error {
+// CheckAnswer gives what an answer of a route breaks.
+func (c *Contract) CheckAnswer(route *Route, x *Exchange) error {
 	if x.Method == http.MethodHead {
 		if len(x.AnswerBody) > 0 {
 			return errors.New("a HEAD is answered with a body")
