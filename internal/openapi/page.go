@@ -282,10 +282,10 @@ func (d *document) answer(status string, given *response) (answer, error) {
 		if a.Codes, err = d.codes(m.Value.Schema); err != nil {
 			return a, err
 		}
-		if a.Examples, err = m.Value.examples(); err != nil {
-			return a, err
-		}
 		if given.Ref == "" { // what many share is shown by its codes
+			if a.Examples, err = m.Value.examples(); err != nil {
+				return a, err
+			}
 			if a.Type, err = d.typeOf(m.Value.Schema); err != nil {
 				return a, err
 			}
@@ -395,7 +395,7 @@ func (d *document) typeOf(given *schema) (string, error) {
 		return strings.Join(words, " | "), nil
 	case s.Items != nil:
 		of, err := d.typeOf(s.Items)
-		return strings.TrimSpace("list " + bounds("", s.MinItems, s.MaxItems) + " of " + of), err
+		return strings.Join(strings.Fields("list "+bounds("", s.MinItems, s.MaxItems)+" of "+of), " "), err
 	case len(s.OneOf) > 0:
 		return "one of these", nil
 	case len(s.AllOf) > 0:

@@ -136,5 +136,6 @@ func (b *busy) pages() map[string]string {
 		"waiting": "/dashboard/waiting", "orders": "/dashboard/orders", "order": "/dashboard/orders/" + b.order, "receipt": "/dashboard/receipts/" + b.receipt,
 		"queues": "/dashboard/queues", "dead-letter": "/dashboard/dead-letters/" + b.letter, "mail": "/dashboard/mail", "audit": "/dashboard/audit",
 		"promises": "/dashboard/checks", "not-found": "/dashboard/products/" + url.PathEscape("no "+b.words.sku),
+		"description": "/docs",
 	}
 }
