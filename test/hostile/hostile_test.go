@@ -226,6 +226,7 @@ func (h *hunt) judge(count int) {
 	if h.t.Failed() {
 		h.t.Logf("again with RESTOCK_TEST_SEED=%d", h.seed)
 	}
+	h.judgeEvents()
 	if err := h.shop.Verify(); err != nil {
 		h.t.Errorf("I2 the books hold after all of it: %v", err)
 	}
