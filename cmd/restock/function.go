@@ -35,6 +35,9 @@ const (
 	// functionVisibility is longer than any function runs, so that no message is
 	// held: the queue's visibility timeout does that.
 	functionVisibility = time.Hour
+	// placingPatience is how long a worker waits for the factory's pace; what may be
+	// placed later is left to the schedule.
+	placingPatience = 2 * time.Second
 	// functionBeat is how often somebody says that callbacks are taken: the
 	// schedule does, at least so often.
 	functionBeat = time.Minute
@@ -279,11 +282,35 @@ func (a *app) placeWhileThereIsTime(ctx context.Context) error {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-a.cfg.FactoryTimeout))
 		defer cancel()
 	}
-	_, err := a.replenisher.PlaceReady(ctx)
-	if ctx.Err() != nil {
-		return nil // time is up, which is no failure
+	for {
+		_, err := a.replenisher.PlaceReady(ctx)
+		if ctx.Err() != nil {
+			return nil // time is up, which is no failure
+		}
+		if err != nil {
+			return err
+		}
+		next, err := a.store.NextPlacing(ctx)
+		wait := time.Until(next)
+		if err != nil || next.IsZero() || wait <= 0 || wait > placingPatience {
+			return err
+		}
+		if !sleepUntil(ctx, wait) {
+			return nil
+		}
 	}
-	return err
+}
+
+// sleepUntil reports whether the time passed before ctx ended.
+func sleepUntil(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func wireAds(a *app, _ *functionCommand, f *lambda.Function) {
