@@ -174,9 +174,10 @@ func settle(t *testing.T, s *Story) {
 			quietFor = 0
 		}
 		ticks := s.Cloud.ticks.Load()
-		for s.Cloud.ticks.Load() == ticks && ctx.Err() == nil {
+		for scheduled := len(s.Cloud.schedules()) > 0; scheduled && s.Cloud.ticks.Load() == ticks && ctx.Err() == nil; {
 			pause(ctx, lookPace)
 		}
+		pause(ctx, minute)
 	}
 }
 
