@@ -62,6 +62,7 @@ bench:
 	go run ./bench $(if $(LARGE),-large)
 	go test -run '^$$' -bench Engine -benchtime 5000x ./internal/queue/...
 	go test -run '^$$' -bench . -benchtime 50x ./internal/dashboard
+	go run ./test/awslocal/run -cold 40
 
 # What takes too long for every change; dates, seeds and figures go into docs/soak.md.
 soak:

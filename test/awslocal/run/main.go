@@ -21,9 +21,10 @@ func main() {
 	template := flag.String("template", "deploy/aws/template.yaml", "the template")
 	mutants := flag.Bool("mutants", false, "take out each part of the template in turn")
 	only := flag.String("only", "", "only mutants with these words")
+	cold := flag.Int("cold", 0, "measure so many cold starts instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *template, *mutants, *only)
+	err := run(ctx, *template, *mutants, *only, *cold)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,7 +32,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, path string, mutants bool, only string) error {
+func run(ctx context.Context, path string, mutants bool, only string, cold int) error {
 	template, err := awslocal.ReadTemplate(path)
 	if err != nil {
 		return err
@@ -42,6 +43,9 @@ func run(ctx context.Context, path string, mutants bool, only string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if cold > 0 {
+		return measure(ctx, site, template, cold)
 	}
 	if mutants {
 		return hunt(ctx, site, template, only)
@@ -63,6 +67,21 @@ func tell(ctx context.Context, site *awslocal.Site, template *awslocal.Template)
 		return err
 	}
 	fmt.Fprintln(os.Stdout, "\nThe story was told through the template's own wiring. Not imitated: see `go doc ./test/awslocal`.")
+	return nil
+}
+
+// measure prints cold starts.
+func measure(ctx context.Context, site *awslocal.Site, template *awslocal.Template, n int) error {
+	cold, warm, err := site.Cold(ctx, template, n)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(cold)) {
+		for i, took := range [][]time.Duration{cold[name], warm[name]} {
+			say("%-20s %s  p50 %s  p90 %s  of %d", name, []string{"cold", "warm"}[i],
+				took[len(took)/2].Round(time.Millisecond/10), took[len(took)*9/10].Round(time.Millisecond/10), len(took))
+		}
+	}
 	return nil
 }
 
