@@ -34,7 +34,7 @@ const crashWithin = 60 * time.Millisecond
 func (c *Chaos) Begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.random, c.on = rand.New(rand.NewPCG(c.Seed, c.Seed)), true //nolint:gosec // it repeats by its seed.
+	c.random, c.on = rand.New(rand.NewPCG(c.Seed, c.Seed)), true
 }
 
 // End makes all days good.

@@ -191,7 +191,7 @@ func (c *Cloud) serve(ctx context.Context, h http.Handler) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := &http.Server{Handler: h} //nolint:gosec // for this machine alone.
+	s := &http.Server{Handler: h}
 	c.servers = append(c.servers, s)
 	go s.Serve(l)
 	return "http://" + l.Addr().String(), nil
@@ -643,7 +643,10 @@ func (c *Cloud) runSetups(ctx context.Context) error {
 		if _, err := f.invoke(ctx, []byte(toJSON(event))); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
-		var answer struct{ Status, Reason string }
+		var answer struct {
+			Status string `json:"Status"`
+			Reason string `json:"Reason"`
+		}
 		if err := json.Unmarshal(<-answers, &answer); err != nil || answer.Status != "SUCCESS" {
 			return fmt.Errorf("%s: %s %s", id, answer.Status, answer.Reason)
 		}

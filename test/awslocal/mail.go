@@ -18,7 +18,6 @@ type outgoing struct {
 	Destination struct {
 		To []string `json:"ToAddresses"`
 	} `json:"Destination"`
-	Tags []struct{ Name, Value string } `json:"EmailTags"`
 }
 
 // throttled is how many mails SES still puts off.
@@ -126,7 +125,7 @@ type Mail struct {
 
 // Mails lists what SES was given.
 func (c *Cloud) Mails(ctx context.Context) ([]Mail, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Machines.Mail+"/store", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Mail+"/store", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -197,7 +197,7 @@ func (f *function) start(ctx context.Context) (*instance, error) {
 	if in.said, err = os.OpenFile(filepath.Join(f.cloud.folder, f.id+".log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return nil, err
 	}
-	in.process = exec.CommandContext(context.WithoutCancel(ctx), f.cloud.bootstrap) //nolint:gosec // what was built.
+	in.process = exec.CommandContext(context.WithoutCancel(ctx), f.cloud.bootstrap)
 	in.process.Dir = f.cloud.code
 	in.process.Env = append(slices.Clone(f.environment), "AWS_LAMBDA_RUNTIME_API="+f.cloud.runtimeAddress+"/"+in.id, "TMPDIR="+in.folder)
 	in.process.Stdout, in.process.Stderr = in.said, in.said
@@ -270,7 +270,7 @@ func (c *Cloud) serveRuntime(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such instance", http.StatusForbidden)
 		return
 	}
-	in := found.(*instance) //nolint:forcetypeassert // nothing else is stored.
+	in := found.(*instance)
 	path := strings.TrimPrefix(rest, "2018-06-01/runtime/")
 	switch {
 	case path == "invocation/next":

@@ -74,7 +74,7 @@ func (*Site) OpenFactory(ctx context.Context) (f *Factory, address string, stop 
 		return nil, "", nil, err
 	}
 	f.Self = "http://" + l.Addr().String()
-	server := &http.Server{Handler: f} //nolint:gosec // for this machine alone.
+	server := &http.Server{Handler: f}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {

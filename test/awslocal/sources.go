@@ -133,7 +133,7 @@ func (c *Cloud) poll(ctx context.Context, s source) {
 	}
 	for ctx.Err() == nil {
 		out, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-			QueueUrl: address.QueueUrl, MaxNumberOfMessages: int32(most), WaitTimeSeconds: 20, //nolint:gosec // at most 10.
+			QueueUrl: address.QueueUrl, MaxNumberOfMessages: int32(most), WaitTimeSeconds: 20,
 			MessageAttributeNames: []string{"All"}, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"},
 		})
 		if err != nil {

@@ -144,7 +144,7 @@ func (t *Template) Clone() *Template {
 	c.Resources = make(map[string]*Resource, len(t.Resources))
 	for id, r := range t.Resources {
 		copied := *r
-		copied.Properties = deep(r.Properties).(map[string]any) //nolint:forcetypeassert // deep keeps types.
+		copied.Properties = deep(r.Properties).(map[string]any)
 		c.Resources[id] = &copied
 	}
 	return &c
