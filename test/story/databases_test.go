@@ -40,6 +40,23 @@ func TestTheStoryIsTheSameOnEveryDatabase(t *testing.T) {
 	}
 }
 
+// TestAShopMovesToAServer, with the commands that people have for it.
+func TestAShopMovesToAServer(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB) string{"MariaDB": servers.MariaDB, "PostgreSQL": servers.PostgreSQL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testscript.Run(t, testscript.Params{
+				Files: []string{"testdata/servers/move.txtar"}, RequireUniqueNames: true, Cmds: stageCommands(),
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("TARGET", open(t))
+					return setStage(env)
+				},
+			})
+		})
+	}
+}
+
 const sharedKeys = "shared-callback-keys"
 
 // setDatabase lets restock use a database on a server, and makes the keys that
