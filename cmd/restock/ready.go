@@ -41,7 +41,7 @@ func (r *readyCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request) //nolint:gosec // to this machine.
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("the server does not answer: %w", err)
 	}

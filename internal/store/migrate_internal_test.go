@@ -51,7 +51,7 @@ func TestAStepThatWasDoneAndNotNotedIsNotedOnMySQL(t *testing.T) {
 			continue
 		}
 		// What was not noted is done once more.
-		if _, err := db.ExecContext(t.Context(), `DELETE FROM versions WHERE version_id = (SELECT * FROM (SELECT MAX(version_id) FROM versions) v)`); err != nil {
+		if _, err := db.ExecContext(t.Context(), `DELETE FROM versions WHERE version_id = (SELECT v.last FROM (SELECT MAX(version_id) AS last FROM versions) v)`); err != nil {
 			t.Fatal(err)
 		}
 		if err := up(done...); err != nil {

@@ -246,7 +246,7 @@ func (a address) snapshot(ctx context.Context, use func(*sql.Conn) error) (err e
 	for _, statement := range map[sqlqueue.Dialect][]string{
 		sqlqueue.SQLite:     {`BEGIN`},
 		sqlqueue.MySQL:      {`SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ`, `START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY`},
-		sqlqueue.PostgreSQL: {`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`},
+		sqlqueue.PostgreSQL: {`BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ`},
 	}[a.dialect] {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("begin reading %s: %w", a.shown, err)

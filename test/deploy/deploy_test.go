@@ -48,7 +48,7 @@ func systemdAnalyze(t *testing.T) string {
 func unit(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "restock")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // systemd wants to see it executable.
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(read(t, "deploy/systemd/restock.service"), "/usr/local/bin/restock", program)
@@ -96,7 +96,7 @@ func TestTheSettingsAreSettingsOfTheProgram(t *testing.T) {
 		for i := range env {
 			env[i] = strings.TrimPrefix(env[i], "#")
 		}
-		check := exec.CommandContext(t.Context(), binary, "config", "check") //nolint:gosec // what Build made.
+		check := exec.CommandContext(t.Context(), binary, "config", "check")
 		check.Env = env
 		if out, err := check.CombinedOutput(); err != nil || strings.Contains(string(out), "warning") {
 			t.Errorf("%s: %v\n%s", name, err, out)
@@ -183,7 +183,7 @@ func TestReadyTellsOfTheServerOfThisMachine(t *testing.T) {
 	ready := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		return exec.CommandContext(ctx, binary, "ready", "--listen", strings.TrimPrefix(strings.TrimSpace(string(address)), "http://")).Run() //nolint:gosec // what Build made.
+		return exec.CommandContext(ctx, binary, "ready", "--listen", strings.TrimPrefix(strings.TrimSpace(string(address)), "http://")).Run()
 	}
 	if err := ready(); err != nil {
 		t.Errorf("a server that serves is not ready: %v", err)
