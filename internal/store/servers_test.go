@@ -128,7 +128,7 @@ func (d *serverDatabases) checked(t *testing.T, s *store.Store) *sql.DB {
 	t.Helper()
 	address, _ := d.urls.Load(s)
 	driver, dsn := d.raw(address.(string))
-	for _, loose := range []string{"foreign_key_checks=0&", "&check_constraint_checks=0", "&session_replication_role=replica"} {
+	for _, loose := range []string{"foreign_key_checks=0&", "check_constraint_checks=0&", "&session_replication_role=replica"} {
 		dsn = strings.Replace(dsn, loose, "", 1)
 	}
 	return openDSN(t, driver, dsn)
