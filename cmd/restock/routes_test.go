@@ -77,8 +77,8 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 
 // ordered sorts the names of a pattern's query.
 func ordered(pattern string) string {
-	route, query, any := strings.Cut(pattern, "?")
-	if !any {
+	route, query, asked := strings.Cut(pattern, "?")
+	if !asked {
 		return route
 	}
 	names := strings.Split(query, "&")
@@ -98,7 +98,7 @@ func TestTheProgramHasNoTestsInIt(t *testing.T) {
 			"github.com/pb33f/", "github.com/google/go-cmp", "github.com/rogpeppe/", "pgregory.net/", "github.com/chromedp/",
 			"github.com/nats-io/nats-server", "github.com/emersion/go-smtp", "github.com/restock/restock/test/", "testing",
 		} {
-			if name == unwanted || strings.HasSuffix(unwanted, "/") && strings.HasPrefix(name, unwanted) {
+			if name == unwanted || unwanted != "testing" && strings.HasPrefix(name, strings.TrimSuffix(unwanted, "/")+"/") {
 				t.Errorf("the program has %s in it", name)
 			}
 		}

@@ -17,7 +17,7 @@ const jsonDepthMax = 32
 // DecodeJSON reads a body that must be one JSON value into the value that v
 // points to, and nothing but what v has a place for: a member that v does not
 // have, in exactly these letters, one that comes twice, and null are refused.
-// Who writes "quantitiy" or "Quantity" means something, and must not get an
+// Who writes "quantities" or "Quantity" means something, and must not get an
 // answer as if nothing had been said. The error is of kind Invalid.
 func DecodeJSON(body []byte, v any) error {
 	if !utf8.Valid(body) {

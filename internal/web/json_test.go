@@ -54,7 +54,7 @@ func TestDecodeJSONRefusesWhatHasNoPlace(t *testing.T) {
 		`{"By":"a"}`:                          `no member "By"`,
 		`{"hidden":"a"}`:                      `no member "hidden"`,
 		`{"-":"a"}`:                           `no member "-"`,
-		`{"quantitiy":1}`:                     "take by, who, quantity",
+		`{"quantities":1}`:                    "take by, who, quantity",
 		`{"lines":[{"bye":"a"}]}`:             `no member "bye"`,
 		`{"by":"a","by":"b"}`:                 `"by" is there twice`,
 		`{"by":"a","\u0062y":"b"}`:            `"by" is there twice`,

@@ -181,9 +181,9 @@ func (s *Shop) post(target string, body []byte) (Answer, error) {
 
 // Exchange has a connection of its own, so that Go repeats nothing by itself. It
 // holds the request and its answer against the description of the API.
-func Exchange(t testing.TB, request *http.Request) (Answer, error) {
-	t.Helper()
-	client := &http.Client{Timeout: answerMax, Transport: contract.Watched(t, &http.Transport{DisableKeepAlives: true})}
+func Exchange(tb testing.TB, request *http.Request) (Answer, error) {
+	tb.Helper()
+	client := &http.Client{Timeout: answerMax, Transport: contract.Watched(tb, &http.Transport{DisableKeepAlives: true})}
 	response, err := client.Do(request) //nolint:gosec // to the server of the test.
 	if err != nil {
 		return Answer{}, err

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -209,7 +210,7 @@ func (r *Route) Media(contentType string) string {
 func (c *Contract) Check(x *Exchange) error {
 	target, err := url.ParseRequestURI(x.Target)
 	if err != nil {
-		return nil // net/http answered it, in plain text
+		return nil //nolint:nilerr // net/http answered it, in plain text
 	}
 	route := c.Find(x.Method, splittable(target))
 	clean := path.Clean(target.Path)
@@ -310,7 +311,20 @@ func (r *Route) checkManners(request *http.Request, body []byte) error {
 	if !r.Strict() {
 		return nil
 	}
-	query, err := url.ParseQuery(request.URL.RawQuery)
+	if err := r.checkQuery(request.URL.RawQuery); err != nil {
+		return err
+	}
+	if request.Header.Get("Content-Type") == "application/json" && len(bytes.TrimSpace(body)) > 0 && r.readsBody() {
+		if !utf8.Valid(body) {
+			return errors.New("its body is not UTF-8")
+		}
+		return duplicates(json.NewDecoder(bytes.NewReader(body)))
+	}
+	return nil
+}
+
+func (r *Route) checkQuery(text string) error {
+	query, err := url.ParseQuery(text)
 	if err != nil {
 		return err
 	}
@@ -318,12 +332,6 @@ func (r *Route) checkManners(request *http.Request, body []byte) error {
 		if !r.takes("query", name) || len(values) > 1 || values[0] == "" && name != "after" {
 			return fmt.Errorf("the query parameter %q is unknown, twice or empty", name)
 		}
-	}
-	if request.Header.Get("Content-Type") == "application/json" && len(bytes.TrimSpace(body)) > 0 && r.readsBody() {
-		if !utf8.Valid(body) {
-			return errors.New("its body is not UTF-8")
-		}
-		return duplicates(json.NewDecoder(bytes.NewReader(body)))
 	}
 	return nil
 }
@@ -407,7 +415,7 @@ func (c *Contract) CheckAnswer(route *Route, x *Exchange) error {
 		if len(x.AnswerBody) > 0 {
 			return errors.New("a HEAD is answered with a body")
 		}
-		if route.Operation.Responses.Codes.GetOrZero(fmt.Sprint(x.Status)) == nil {
+		if route.Operation.Responses.Codes.GetOrZero(strconv.Itoa(x.Status)) == nil {
 			return errors.New("its status is not described")
 		}
 		return nil
@@ -424,7 +432,7 @@ func (c *Contract) CheckAnswer(route *Route, x *Exchange) error {
 // checkCommon checks what the description says of all answers in words.
 func checkCommon(route *Route, x *Exchange) error {
 	media := mediaOf(x.Answer)
-	described := route.Operation.Responses.Codes.GetOrZero(fmt.Sprint(x.Status))
+	described := route.Operation.Responses.Codes.GetOrZero(strconv.Itoa(x.Status))
 	switch {
 	case x.Answer.Get("Traceparent") == "":
 		return errors.New("it has no traceparent")
@@ -440,16 +448,16 @@ func checkCommon(route *Route, x *Exchange) error {
 
 // told is what the validator found, in one error.
 func told(errs []*openapierrors.ValidationError) error {
-	var all []error
+	all := make([]error, 0, len(errs))
 	for _, e := range errs {
-		text := e.Message
+		words := []string{e.Message}
 		for _, s := range e.SchemaValidationErrors {
-			text += fmt.Sprintf("; %s: %s", s.FieldPath, s.Reason)
+			words = append(words, s.FieldPath+": "+s.Reason)
 		}
 		if len(e.SchemaValidationErrors) == 0 {
-			text += "; " + e.Reason
+			words = append(words, e.Reason)
 		}
-		all = append(all, errors.New(text))
+		all = append(all, errors.New(strings.Join(words, "; ")))
 	}
 	return errors.Join(all...)
 }

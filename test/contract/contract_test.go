@@ -78,10 +78,11 @@ func answered(method, target, status, media, body string) *contract.Exchange {
 		Method: method, Target: target, Header: http.Header{"Authorization": {"Bearer x"}},
 		Answer: http.Header{
 			"Content-Type": {media}, "Traceparent": {"00-x"}, "X-Content-Type-Options": {"nosniff"}, "Content-Language": {"ko"},
-			"Retry-After": {"1"}, "Www-Authenticate": {"Bearer"},
+			"Retry-After": {"1"},
 		},
 		AnswerBody: []byte(body),
 	}
+	x.Answer.Set("WWW-Authenticate", "Bearer")
 	_, _ = fmt.Sscan(status, &x.Status)
 	return x
 }
@@ -158,7 +159,7 @@ func TestTheContractFindsWhatIsWrong(t *testing.T) {
 		{"401 without a word how", "A1", func(x *contract.Exchange) {
 			x.Status, x.AnswerBody = http.StatusUnauthorized, []byte(`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"x","code":"unauthorized"}`)
 			x.Answer.Set("Content-Type", "application/problem+json")
-			x.Answer.Del("Www-Authenticate")
+			x.Answer.Del("WWW-Authenticate")
 		}},
 		{"another code", "A1", func(x *contract.Exchange) {
 			x.Status, x.AnswerBody = http.StatusBadRequest, []byte(`{"type":"about:blank","title":"Bad Request","status":400,"detail":"x","code":"conflict"}`)

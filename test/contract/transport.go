@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -29,16 +30,16 @@ type Transport struct {
 }
 
 // Watched is a transport that reports to a test.
-func Watched(t testing.TB, base http.RoundTripper) *Transport {
+func Watched(tb testing.TB, base http.RoundTripper) *Transport {
 	return &Transport{Base: base, Report: func(err error) {
-		t.Helper()
-		t.Error(err)
+		tb.Helper()
+		tb.Error(err)
 	}}
 }
 
 // Sampled is Watched for load.
-func Sampled(t testing.TB, base http.RoundTripper) *Transport {
-	w := Watched(t, base)
+func Sampled(tb testing.TB, base http.RoundTripper) *Transport {
+	w := Watched(tb, base)
 	w.Sample = true
 	return w
 }
@@ -66,7 +67,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		response.Body = rest{io.MultiReader(bytes.NewReader(answer), failing{err}), response.Body}
-		return response, nil
+		return response, nil //nolint:nilerr // who reads the answer meets it.
 	}
 	response.Body = rest{bytes.NewReader(answer), response.Body}
 	x.Body, x.Status, x.Answer, x.AnswerBody = sent.text(), response.StatusCode, response.Header, answer
@@ -83,7 +84,8 @@ func (t *Transport) chosen(x *Exchange, status int) bool {
 	if t.seen == nil {
 		t.seen = map[string]int{}
 	}
-	key := x.Method + http.StatusText(status)
+	path, _, _ := strings.Cut(x.Target, "?")
+	key := x.Method + " " + path + " " + http.StatusText(status)
 	t.seen[key]++
 	return t.seen[key] <= sampledFirst || t.seen[key]%sampledThen == 0
 }

@@ -57,9 +57,9 @@ func (h *hunt) judgeEvents() {
 			h.t.Fatalf("A1 the log of events can be read: %d %s, %v", answer.Status, answer.Body, err)
 		}
 		var page struct {
-			Items []json.RawMessage
-			Next  string
-			More  bool
+			Items []json.RawMessage `json:"items"`
+			Next  string            `json:"next"`
+			More  bool              `json:"more"`
 		}
 		if err := json.Unmarshal([]byte(answer.Body), &page); err != nil {
 			h.t.Fatal(err)

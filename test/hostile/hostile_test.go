@@ -121,7 +121,9 @@ func (h *hunt) learn() {
 		"ad-holds": "ad_hold_id", "dead-letters": "message_id", "webhooks": "webhook_id", "events": "id",
 	} {
 		answer, err := h.shop.Operate(http.MethodGet, "/v1/"+name+"?limit=20", "")
-		var page struct{ Items []map[string]any }
+		var page struct {
+			Items []map[string]any `json:"items"`
+		}
 		if err != nil || json.Unmarshal([]byte(answer.Body), &page) != nil {
 			continue // the hunt goes on with what is known
 		}

@@ -58,7 +58,6 @@ type place struct {
 	operation    any
 	parameters   []any
 	body         any // the schema of its JSON; nil is none
-	yaml         bool
 }
 
 func (d description) places() []place {
@@ -169,7 +168,7 @@ func (m *maker) parameter(k known, path, name string) string {
 	if name == "product" {
 		return pick(m, "donut", "CP-502101", "bagel", "BG-1", "cake")
 	}
-	of := strings.Split(strings.TrimPrefix(path, "/v1/"), "/")[0]
+	of, _, _ := strings.Cut(strings.TrimPrefix(path, "/v1/"), "/")
 	if ids := k.ids[of]; name == "id" && len(ids) > 0 && !m.one(8) {
 		return ids[m.dice.IntN(len(ids))]
 	}
