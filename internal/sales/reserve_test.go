@@ -328,7 +328,8 @@ func TestABlankReservationIsOneOfTheDefaultProductForAQuarterOfAnHour(t *testing
 	for _, body := range []string{"", " \n", "{}"} {
 		c.wantTTL(c.post(http.StatusCreated, "/v1/reservations", body), 15*time.Minute)
 	}
-	c.wantStock(5, 4)
+	c.wantStock(5, 3)
+	c.post(http.StatusBadRequest, "/v1/reservations", `{"ttl_seconds":null}`) // null is no value under /v1
 }
 
 func TestAReleasedReservationIsNotConfirmed(t *testing.T) {
