@@ -171,13 +171,17 @@ func (w *writer) leave() {
 func (w *writer) commit() {
 	began := time.Now()
 	group, err := w.write(context.Background()) // a caller who leaves must not break the group
+	defer func() { // nobody waits for it
+		if err == nil {
+			w.store.seen(len(group), time.Since(began))
+		}
+	}()
 	written := w.disk.written()
 	w.answering.Add(1)
 	defer w.answering.Done()
 	w.leave()
 	if err == nil {
 		err = w.disk.durable(written)
-		w.store.seen(len(group), time.Since(began))
 	}
 	for _, a := range group {
 		if err == nil {
