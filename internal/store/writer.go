@@ -171,7 +171,7 @@ func (w *writer) leave() {
 func (w *writer) commit() {
 	began := time.Now()
 	group, err := w.write(context.Background()) // a caller who leaves must not break the group
-	defer func() { // nobody waits for it
+	defer func() {                              // nobody waits for it
 		if err == nil {
 			w.store.seen(len(group), time.Since(began))
 		}

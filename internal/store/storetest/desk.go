@@ -271,7 +271,8 @@ func letterWhole(t *testing.T, h harness) {
 	first, last := made.Add(time.Minute), s.clock.now()
 	want := restock.DeadLetter{
 		MessageID: id, Queue: restock.OpsQueue, DeadLetterQueue: "ops-queue-dlq", Type: "order.awaiting", Subject: "A",
-		ProductID: s.product("A").ID, SKU: "A", Product: "Donut A", OrderID: order,
+		TraceParent: restock.TraceParentOf(order),
+		ProductID:   s.product("A").ID, SKU: "A", Product: "Donut A", OrderID: order,
 		Receives: 2, LastError: "because", CreatedAt: made, DeadAt: last, FirstFailedAt: first, LastFailedAt: last,
 		Verdict: restock.NeedVerdict{Needed: restock.NeedNeeded, Reason: "the order is awaiting_approval, and nobody was told"},
 	}
