@@ -17,9 +17,6 @@ import (
 // a dead letter that says who did not get what: it waits on the desk until a
 // person has corrected the address.
 
-// typeForeign is the type of messages that others sent.
-const typeForeign = "foreign"
-
 // foreignBody is such a message as the engine keeps it.
 type foreignBody struct {
 	Message string `json:"message"`

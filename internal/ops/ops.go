@@ -183,7 +183,7 @@ func (o *Office) Handlers() map[string]queue.Handler {
 		string(restock.OrderAwaiting): tell,
 		string(restock.OrderLate):     tell,
 		string(restock.ReceiptKept):   tell,
-		typeForeign:                   o.foreign,
+		queue.TypeForeign:             o.foreign,
 	}
 }
 

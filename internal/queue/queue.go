@@ -53,6 +53,9 @@ type (
 	Depth = driver.Depth
 )
 
+// TypeForeign is the type of a message that was made by a program of others.
+const TypeForeign = driver.TypeForeign
+
 // The answers of a dead-letter desk, from package driver.
 var (
 	ErrNotFound  = driver.ErrNotFound

@@ -18,9 +18,6 @@ import (
 // look: what is ordered, and whether, follows from the stock of now and from what
 // is on order already.
 
-// typeForeign is the type of messages that others sent.
-const typeForeign = "foreign"
-
 // productAttributes are the spellings, and the one in which a factory is told.
 func productAttributes() []string {
 	return []string{"MessageAttributeProductId", "ProductId", "product_id"}

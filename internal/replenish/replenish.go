@@ -177,7 +177,7 @@ func newOwner() string {
 
 // Handlers are the handlers of the stock queue.
 func (r *Replenisher) Handlers() map[string]queue.Handler {
-	return map[string]queue.Handler{string(restock.StockLow): r.stockLow, typeForeign: r.foreign}
+	return map[string]queue.Handler{string(restock.StockLow): r.stockLow, queue.TypeForeign: r.foreign}
 }
 
 // stockLow decides about a product that was low when the message was made. Once
