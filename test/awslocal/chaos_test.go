@@ -187,7 +187,9 @@ func stockOf(t *testing.T, s *Story, sku string) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p struct{ Stock int64 }
+	var p struct {
+		Stock int64 `json:"stock"`
+	}
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}

@@ -118,9 +118,20 @@ func (c *Cloud) Bounce(ctx context.Context, to, subject, diagnostic string) erro
 
 // Mail is one that the emulator of SES has taken.
 type Mail struct {
-	Subject     string
-	Destination struct{ To []string }
-	Body        struct{ Text, HTML string }
+	Subject     string      `json:"subject"`
+	Destination Destination `json:"destination"`
+	Body        Body        `json:"body"`
+}
+
+// Destination is whom a mail goes to.
+type Destination struct {
+	To []string `json:"to"`
+}
+
+// Body is what a mail says.
+type Body struct {
+	Text string `json:"text"`
+	HTML string `json:"html"`
 }
 
 // Mails lists what SES was given.
@@ -134,7 +145,9 @@ func (c *Cloud) Mails(ctx context.Context) ([]Mail, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
-	var store struct{ Emails []Mail }
+	var store struct {
+		Emails []Mail `json:"emails"`
+	}
 	err = json.NewDecoder(response.Body).Decode(&store)
 	return store.Emails, err
 }
