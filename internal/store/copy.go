@@ -7,8 +7,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/restock/restock"
@@ -329,8 +333,19 @@ func (c *copying) begin(ctx context.Context) error {
 		return restock.Errorf(restock.Conflict, restock.CodeConflict,
 			"%s has a part of a copy of %s; finish that, or give an empty database", c.to.shown, unfinished)
 	}
+	fresh := map[string]tally{}
+	if unfinished == "" {
+		if fresh, err = freshTallies(ctx, c.tables); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.tables {
+		if err := c.to.mayEmpty(ctx, t, fresh[t.name], unfinished != ""); err != nil {
+			return err
+		}
+	}
 	for _, t := range slices.Backward(c.tables) {
-		if err := c.to.empty(ctx, t, unfinished != ""); err != nil {
+		if err := c.to.empty(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -351,20 +366,61 @@ func (e end) unfinished(ctx context.Context) (string, error) {
 	return from, err
 }
 
-// empty makes sure that a table has no rows, by removing them if it may.
-func (e end) empty(ctx context.Context, t copiedTable, remove bool) error {
-	var row []any
-	err := e.scan(ctx, t, t.all()+` LIMIT 1`, func(r []any) error { row = r; return nil })
-	if err != nil || row == nil {
-		return err
+// freshTallies says what a database has that was just made: some steps of the
+// schema put rows there.
+func freshTallies(ctx context.Context, tables []copiedTable) (_ map[string]tally, err error) {
+	folder, err := os.MkdirTemp("", "restock-fresh-*")
+	if err != nil {
+		return nil, err
 	}
-	if !remove {
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	a := address{dialect: sqlqueue.SQLite, path: filepath.Join(folder, "fresh.db"), shown: "a fresh database"}
+	if err := a.migrate(ctx, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	fresh := make(map[string]tally, len(tables))
+	return fresh, a.snapshot(ctx, func(conn *sql.Conn) error {
+		for _, t := range tables {
+			if fresh[t.name], err = (end{a.dialect, conn, a.shown}).tally(ctx, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// mayEmpty refuses a table with rows that somebody put there, unless that was an
+// earlier copy.
+func (e end) mayEmpty(ctx context.Context, t copiedTable, fresh tally, copied bool) error {
+	if copied {
+		return nil
+	}
+	var rows int64
+	few := `SELECT COUNT(*) FROM (` + t.all() + ` LIMIT ` + strconv.FormatInt(fresh.rows+1, 10) + `) AS few`
+	if err := e.conn.QueryRowContext(ctx, few).Scan(&rows); err != nil {
+		return fmt.Errorf("look into %s of %s: %w", t.name, e.shown, err)
+	}
+	has := tally{}
+	if rows == fresh.rows && rows > 0 {
+		var err error
+		if has, err = e.tally(ctx, t); err != nil {
+			return err
+		}
+	}
+	if rows != fresh.rows || has != fresh {
 		return restock.Errorf(restock.Conflict, restock.CodeConflict, "%s has rows already, in %s; give an empty database", e.shown, t.name)
 	}
+	return nil
+}
+
+// empty removes the rows of a table, but for the mark.
+func (e end) empty(ctx context.Context, t copiedTable) error {
 	statement := `DELETE FROM ` + t.name //nolint:gosec // names of our schema.
 	if t.name == "settings" {
 		statement += ` WHERE name <> '` + settingUnfinished + `'`
 	}
-	_, err = e.conn.ExecContext(ctx, statement)
-	return err
+	if _, err := e.conn.ExecContext(ctx, statement); err != nil {
+		return fmt.Errorf("empty %s of %s: %w", t.name, e.shown, err)
+	}
+	return nil
 }

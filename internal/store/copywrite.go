@@ -84,12 +84,22 @@ func oneRow(t copiedTable) string {
 	return `(` + strings.TrimSuffix(strings.Repeat(`?, `, len(t.columns)), `, `) + `)`
 }
 
-// continueNumbers lets the ledger go on behind its last line. MySQL and SQLite
-// do so by themselves.
+// continueNumbers lets the ledger go on behind its last line, and whatever else
+// is numbered. MySQL and SQLite do so by themselves.
 func (e end) continueNumbers(ctx context.Context) error {
 	if e.dialect != sqlqueue.PostgreSQL {
 		return nil
 	}
-	_, err := e.conn.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('movements', 'id'), MAX(id)) FROM movements HAVING MAX(id) IS NOT NULL`)
-	return err
+	numbered, err := texts(ctx, e.conn, `SELECT FORMAT('SELECT setval(pg_get_serial_sequence(%L, %L), MAX(%I)) FROM %I HAVING MAX(%I) IS NOT NULL',
+			table_name, column_name, column_name, table_name, column_name)
+		FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES' AND table_name NOT LIKE '%goose%'`)
+	if err != nil {
+		return err
+	}
+	for _, statement := range numbered {
+		if _, err := e.conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
 }
