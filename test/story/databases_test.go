@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,40 @@ func TestAShopMovesToAServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRestockWorksBesideAnotherSystem that has tables of its own in the same database.
+func TestRestockWorksBesideAnotherSystem(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Files: []string{"testdata/servers/beside.txtar"}, RequireUniqueNames: true, Cmds: stageCommands(),
+		Setup: func(env *testscript.Env) error {
+			address := servers.MariaDB(t)
+			env.Setenv("TARGET", address)
+			return errors.Join(makeExisting(address), setStage(env))
+		},
+	})
+}
+
+// makeExisting makes the tables of the other system, with one product.
+func makeExisting(address string) error {
+	db, err := servers.Open(address)
+	if err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`CREATE TABLE factory (factory_id BINARY(16) PRIMARY KEY, identifier VARCHAR(100), name VARCHAR(100), manager_email VARCHAR(100), API VARCHAR(200))`,
+		`CREATE TABLE advertisement (ad_id BINARY(16) PRIMARY KEY, status BOOLEAN, manager_email VARCHAR(100))`,
+		`CREATE TABLE product (product_id BINARY(16) PRIMARY KEY, sku VARCHAR(100), name VARCHAR(100), price INT, stock INT, factory_id BINARY(16), ad_id BINARY(16))`,
+		`INSERT INTO factory VALUES (REPEAT('f', 16), 'FF-500293', 'Busan donuts', 'factory@donut.example', 'http://127.0.0.1:4000/api/manufactures')`,
+		`INSERT INTO advertisement VALUES (REPEAT('a', 16), TRUE, 'ads@donut.example')`,
+		`INSERT INTO product VALUES (REPEAT('p', 16), 'CP-502101', 'Busan donut', 19900, 3, REPEAT('f', 16), REPEAT('a', 16))`,
+	} {
+		if _, err := db.ExecContext(context.Background(), statement); err != nil {
+			return errors.Join(err, db.Close())
+		}
+	}
+	return db.Close()
 }
 
 const sharedKeys = "shared-callback-keys"
