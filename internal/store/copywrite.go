@@ -90,8 +90,7 @@ func (e end) continueNumbers(ctx context.Context) error {
 	if e.dialect != sqlqueue.PostgreSQL {
 		return nil
 	}
-	numbered, err := texts(ctx, e.conn, `SELECT FORMAT('SELECT setval(pg_get_serial_sequence(%L, %L), MAX(%I)) FROM %I HAVING MAX(%I) IS NOT NULL',
-			table_name, column_name, column_name, table_name, column_name)
+	numbered, err := texts(ctx, e.conn, `SELECT FORMAT('SELECT setval(pg_get_serial_sequence(%1$L, %2$L), MAX(%2$I)) FROM %1$I HAVING MAX(%2$I) IS NOT NULL', table_name, column_name)
 		FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES' AND table_name NOT LIKE '%goose%'`)
 	if err != nil {
 		return err
