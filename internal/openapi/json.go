@@ -61,6 +61,6 @@ func writeList(out *strings.Builder, open, end, at string, n int, write func(int
 type trimming struct{ *strings.Builder }
 
 func (t trimming) Write(p []byte) (int, error) {
-	t.WriteString(strings.TrimSuffix(string(p), "\n")) // it never fails
+	_, _ = t.WriteString(strings.TrimSuffix(string(p), "\n")) // it never fails
 	return len(p), nil
 }

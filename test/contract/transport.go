@@ -31,6 +31,7 @@ type Transport struct {
 
 // Watched is a transport that reports to a test.
 func Watched(tb testing.TB, base http.RoundTripper) *Transport {
+	tb.Helper()
 	return &Transport{Base: base, Report: func(err error) {
 		tb.Helper()
 		tb.Error(err)
@@ -39,6 +40,7 @@ func Watched(tb testing.TB, base http.RoundTripper) *Transport {
 
 // Sampled is Watched for load.
 func Sampled(tb testing.TB, base http.RoundTripper) *Transport {
+	tb.Helper()
 	w := Watched(tb, base)
 	w.Sample = true
 	return w
