@@ -173,7 +173,7 @@ func (c *functionCommand) setUp(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: log, Zone: zone, Outbox: true}); err != nil {
+	if a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{Logger: log, Zone: zone, Outbox: true, StockTable: a.cfg.StockTable}); err != nil {
 		return err
 	}
 	err = a.applyCatalog(ctx)
@@ -325,7 +325,7 @@ func wireOps(a *app, _ *functionCommand, f *lambda.Function) {
 func wireSchedule(a *app, c *functionCommand, f *lambda.Function) {
 	loops := slices.Concat(
 		a.relays(), a.collectors(),
-		runs(a.replenisher.RunHeartbeat, a.replenisher.RunPlacer, a.replenisher.RunSweep, a.shop.RunExpiry, a.ads.RunSweep,
+		runs(a.replenisher.RunHeartbeat, a.replenisher.RunPlacer, a.replenisher.RunSweep, a.followStock, a.shop.RunExpiry, a.ads.RunSweep,
 			a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge),
 	)
 	f.After = nil // it has just relayed

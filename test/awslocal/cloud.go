@@ -62,7 +62,9 @@ type Config struct {
 	Parameters map[string]string
 	Catalog    []byte
 	Folder     string // for the logs of the functions
-	Chaos      *Chaos
+	// Before is called with the address of the database before anything is in it.
+	Before func(ctx context.Context, database string) error
+	Chaos  *Chaos
 }
 
 // Cloud is one stack that runs.
@@ -259,6 +261,9 @@ func (c *Cloud) makeDatabase(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", r.ID, err)
 			}
 		}
+	}
+	if c.Before != nil {
+		return c.Before(ctx, c.databaseURL)
 	}
 	return nil
 }
