@@ -69,10 +69,10 @@ func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
 		if o.AdHolds, err = tx.bounded(ctx, restock.CountMax, `ad_holds WHERE slot = 1`); err != nil {
 			return err
 		}
-		if o.Incidents, err = collect(ctx, tx, `SELECT kind, subject, detail, began_at FROM incidents WHERE open_key > '' ORDER BY open_key LIMIT ?`,
+		if o.Incidents, err = collect(ctx, tx, `SELECT id, kind, subject, detail, began_at, seen_at FROM incidents WHERE open_key > '' ORDER BY open_key LIMIT ?`,
 			[]any{restock.IncidentsShown}, func(rows *sql.Rows) (restock.Incident, error) {
 				var i restock.Incident
-				err := rows.Scan(&i.Kind, &i.Subject, &i.Detail, instant{&i.BeganAt})
+				err := rows.Scan(&i.ID, &i.Kind, &i.Subject, &i.Detail, instant{&i.BeganAt}, instant{&i.SeenAt})
 				return i, err
 			}); err != nil {
 			return err
