@@ -63,6 +63,11 @@ func busyShop(t *testing.T, path string) *store.Store {
 			SELECT x'0e0102030405060708090a0b0c0d0e0f', advertisement_id, id, stockout_id, 'resumed', 7 FROM products WHERE sku = 'A'`,
 		`INSERT INTO ad_mails (hold_id, kind, due_at, facts, tries, tried_at, unsure) VALUES (x'0e0102030405060708090a0b0c0d0e0f', 'stop', 1, '{}', 1, 1, 0)`,
 		`INSERT INTO incidents (id, kind, subject, open_key, detail, began_at, opened_at, seen_at) VALUES (x'000102030405060708090a0b0c0d0e0f', 'queue_old', 'q', 'k', 'd', 1, 2, 3)`,
+		`INSERT INTO webhooks (id, url, description, event_types, acknowledges, secret, paused, created_at, after_seq)
+			SELECT x'0d0102030405060708090a0b0c0d0e0f', 'https://a.example/', '광고', 'stock.out', advertisement_id, 'whsec_AA', 0, 1, 0 FROM products WHERE sku = 'A'`,
+		`INSERT INTO webhook_deliveries (webhook_id, event_id, type, subject, event_at, queued_at)
+			VALUES (x'0d0102030405060708090a0b0c0d0e0f', x'0c0102030405060708090a0b0c0d0e0f', 'stock.out', 'A', 1, 2)`,
+		`INSERT INTO ad_switches (advertisement_id, ask, switched_at, switched_by, posting_until) SELECT advertisement_id, 'stop', 1, 'a', 0 FROM products WHERE sku = 'A'`,
 		`INSERT INTO callback_keys (key_id, fingerprint, created_at) VALUES (7, 'ab', 1)`,
 		`INSERT INTO queue_failures (message_id, queue, claim, receive, at, error) VALUES (x'ff', 'ops-queue', 1, 1, 1, 'no')`,
 		`INSERT INTO idempotency_keys ("key", body_hash, effect, created_at) VALUES ('checkout k', zeroblob(32), zeroblob(16), 5)`,
