@@ -75,10 +75,14 @@ func fetchMySQL(folder string) error {
 			return err
 		}
 	}
+	from, err := archive(ctx)
+	if err != nil {
+		return err
+	}
 	config := fmt.Sprintf("Dir::Etc::sourcelist %q;\nDir::Etc::sourceparts \"/dev/null\";\nDir::State::lists %q;\nDir::State::status %q;\nDir::Cache %q;\nAPT::Sandbox::User \"root\";\n",
 		apt+"/etc/sources.list", apt+"/lists", apt+"/status", apt)
 	for name, text := range map[string]string{
-		"etc/sources.list": "deb [signed-by=" + keyring + "] http://deb.debian.org/debian sid main\n", "status": "", "apt.conf": config,
+		"etc/sources.list": "deb [signed-by=" + keyring + "] " + from + " sid main\n", "status": "", "apt.conf": config,
 	} {
 		if err := os.WriteFile(filepath.Join(apt, name), []byte(text), ownerRead); err != nil {
 			return err
@@ -102,6 +106,20 @@ func fetchMySQL(folder string) error {
 		}
 	}
 	return errors.Join(os.Rename(unpacked, filepath.Join(folder, "root")), os.RemoveAll(apt))
+}
+
+// archive is where this machine gets Debian's packages from.
+func archive(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL) $(COMPONENT)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[1] == "Debian" && fields[2] == "main" {
+			return fields[0], nil
+		}
+	}
+	return "", errors.New("apt-get knows no archive of Debian; run apt-get update")
 }
 
 // program runs MySQL with the libraries that were fetched with it.
