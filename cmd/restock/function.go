@@ -60,7 +60,7 @@ type function struct {
 	name  string
 	needs need
 	// routes are what it answers, and queue is whose messages it handles.
-	routes func(*app, *http.ServeMux) http.Handler
+	routes func(*app, *web.Mux) http.Handler
 	queue  string
 	wire   func(*app, *functionCommand, *lambda.Function)
 }
@@ -123,7 +123,7 @@ func (c *functionCommand) open(ctx context.Context, f function, log *slog.Logger
 	}
 	out := &lambda.Function{Logger: log, After: a.publishAtOnce()}
 	if f.routes != nil {
-		mux := http.NewServeMux()
+		mux := web.NewMux()
 		web.NewHealth(log, web.Check{Name: "database", Run: a.store.Ping}).Register(mux)
 		mux.Handle("/", f.routes(a, mux))
 		out.HTTP = web.Log(web.Headers(mux), web.LogConfig{Logger: log})
@@ -189,8 +189,9 @@ func (a *app) openFunction(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.openMetrics() // nobody scrapes them here
 	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
-		Logger: a.log, Zone: zone, Outbox: true, Migrated: true, Connections: functionConnections,
+		Logger: a.log, Zone: zone, Outbox: true, Migrated: true, Connections: functionConnections, Observe: a.metrics.Commit,
 	})
 	if err != nil {
 		return err
@@ -236,8 +237,8 @@ func (a *app) publishAtOnce() func(context.Context) {
 }
 
 // rolesRoutes are the public routes of roles.
-func rolesRoutes(names ...string) func(*app, *http.ServeMux) http.Handler {
-	return func(a *app, mux *http.ServeMux) http.Handler {
+func rolesRoutes(names ...string) func(*app, *web.Mux) http.Handler {
+	return func(a *app, mux *web.Mux) http.Handler {
 		unknown := http.Handler(http.HandlerFunc(web.SeedNotFound))
 		for _, r := range chosenRoles(names) {
 			r.public(a, mux)
@@ -250,7 +251,7 @@ func rolesRoutes(names ...string) func(*app, *http.ServeMux) http.Handler {
 }
 
 // adminRoutes are all routes for operators.
-func adminRoutes(a *app, mux *http.ServeMux) http.Handler {
+func adminRoutes(a *app, mux *web.Mux) http.Handler {
 	for _, r := range roles() {
 		if r.admin != nil {
 			r.admin(a, mux)
@@ -326,15 +327,39 @@ func wireSchedule(a *app, c *functionCommand, f *lambda.Function) {
 	loops := slices.Concat(
 		a.relays(), a.collectors(),
 		runs(a.replenisher.RunHeartbeat, a.replenisher.RunPlacer, a.replenisher.RunSweep, a.followStock, a.shop.RunExpiry, a.ads.RunSweep,
-			a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge),
+			a.office.RunWatch, a.office.RunPurge),
 	)
 	f.After = nil // it has just relayed
-	f.Tick = func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, c.ScheduleTime)
+	f.Tick = func(whole context.Context) error {
+		ctx, cancel := context.WithTimeout(whole, c.ScheduleTime)
 		defer cancel()
-		return errors.Join(runAll(ctx, loops), a.countDesk(context.WithoutCancel(ctx)))
+		tell := func(ctx context.Context) error { return a.tellWhile(ctx, whole) }
+		return errors.Join(runAll(ctx, append(slices.Clone(loops), tell)), a.countDesk(whole))
 	}
 }
+
+// tellWhile tells operations until ctx ends. What is being told then is told to
+// its end, in the time that the whole run has: SES may have taken a mail that was
+// cut off, and would take it again.
+func (a *app) tellWhile(ctx, whole context.Context) error {
+	for {
+		pause := tellPace
+		if err := errors.Join(a.office.Tell(whole), a.office.Post(whole)); err != nil {
+			a.log.ErrorContext(ctx, "operations could not be told; trying again", "error", err)
+			pause = tellFailed
+		}
+		if !sleepUntil(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// How often it is looked for what operations must be told, and how often while
+// that fails.
+const (
+	tellPace   = time.Second
+	tellFailed = 5 * time.Second
+)
 
 // deskLine is the line in the log from which an alarm counts the dead letters.
 const deskLine = "dead letters on the desk"

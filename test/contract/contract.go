@@ -66,6 +66,10 @@ type Contract struct {
 	requests   requests.RequestBodyValidator
 	responses  responses.ResponseBodyValidator
 	routes     []*Route
+
+	// alone: the validators make what they need of a schema at its first use, and
+	// do so without a lock.
+	alone sync.Mutex
 }
 
 // Route is one operation of the description.
@@ -290,7 +294,10 @@ func (c *Contract) Invalid(route *Route, x *Exchange) error {
 		c.parameters.ValidatePathParamsWithPathItem, c.parameters.ValidateQueryParamsWithPathItem, c.parameters.ValidateHeaderParamsWithPathItem,
 		c.requests.ValidateRequestBodyWithPathItem,
 	} {
-		if ok, errs := validate(request, route.Item, route.Path); !ok {
+		c.alone.Lock()
+		ok, errs := validate(request, route.Item, route.Path)
+		c.alone.Unlock()
+		if !ok {
 			return told(errs)
 		}
 	}
@@ -422,7 +429,9 @@ func (c *Contract) CheckAnswer(route *Route, x *Exchange) error {
 	}
 	request := &http.Request{Method: route.Method, URL: &url.URL{Path: route.Path}, Header: http.Header{}}
 	response := &http.Response{StatusCode: x.Status, Header: x.Answer, Body: io.NopCloser(bytes.NewReader(x.AnswerBody))}
+	c.alone.Lock()
 	ok, errs := c.responses.ValidateResponseBodyWithPathItem(request, response, route.Item, route.Path)
+	c.alone.Unlock()
 	if !ok {
 		return told(errs)
 	}
