@@ -34,7 +34,7 @@ func mutations() []mutation {
 			m.members(r, func(o map[string]any, name string) {
 				v := o[name]
 				delete(o, name)
-				o[pick(m, strings.ToUpper(name), strings.ToTitle(name[:1])+name[1:], name+" ", "\u212A"+name)] = v
+				o[pick(m, strings.ToUpper(name), strings.ToTitle(name[:min(1, len(name))])+name[min(1, len(name)):], name+" ", "\u212A"+name)] = v
 			})
 		}},
 		{"a member twice", (*maker).twice},
