@@ -266,7 +266,7 @@ func (a *app) pushed(name string, handlers map[string]queue.Handler, then func(c
 	return &lambda.Queue{
 		Name: name, Reader: reader, Then: then,
 		Consumer: queue.New(queue.Recorded(reader, a.store.Queue(), a.log), name, handlers, queue.Config{
-			Logger: a.log, BackoffBase: a.cfg.RetryBase, Visibility: functionVisibility,
+			Logger: a.log, BackoffBase: a.cfg.RetryBase, Visibility: functionVisibility, Context: traceOf, Observe: a.metrics.Handled(name),
 		}),
 	}
 }
@@ -327,7 +327,7 @@ func wireSchedule(a *app, c *functionCommand, f *lambda.Function) {
 	loops := slices.Concat(
 		a.relays(), a.collectors(),
 		runs(a.replenisher.RunHeartbeat, a.replenisher.RunPlacer, a.replenisher.RunSweep, a.followStock, a.shop.RunExpiry, a.ads.RunSweep,
-			a.office.RunWatch, a.office.RunPurge),
+			a.office.RunWatch, a.office.RunPurge, a.hooks.RunFanOut, a.hooks.RunDeliveries, a.hooks.RunPurge),
 	)
 	f.After = nil // it has just relayed
 	f.Tick = func(whole context.Context) error {
