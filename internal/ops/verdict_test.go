@@ -28,7 +28,7 @@ func shortenRandom() {
 	const name = "rapid.checks"
 	checks, asked := "12", false
 	if full() {
-		checks = "150"
+		checks = "80"
 	}
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
 	if !asked {

@@ -21,7 +21,7 @@ import (
 
 // movedProducts is how large the shops are that these tests carry.
 func movedProducts() int {
-	const full, tenth = 10_000, 300
+	const full, tenth = 2_000, 300
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
 		return full
 	}
