@@ -32,6 +32,7 @@ func TestACartIsReadAsBuyersWriteIt(t *testing.T) {
 			Reference: "r", Lines: []restock.Line{{Product: "A", Quantity: 1}, {Product: "B", Quantity: 2}, {Product: "A", Quantity: 3}},
 		},
 		`{"sku":"CP-1","colour":"pink"}`: one("CP-1", 1), // a newer client may say more
+		`{"sku":"SKU","quantity":1}`:     one("SKU", 1),
 	} {
 		got, err := parseCart([]byte(body))
 		if err != nil {
@@ -59,6 +60,7 @@ func TestAMalformedCartIsInvalid(t *testing.T) {
 		`{"sku":null}`, `{"quantity":null}`, `{"items":null}`, `{"items":[{"sku":"A","quantity":null}]}`,
 		`{"items":[]}`, `{"items":{}}`, `{"items":"A"}`, `{"items":[{}]}`, `{"items":[null]}`, `{"items":[{"quantity":1}]}`,
 		`{"items":[{"sku":"A"},{"sku":"B","quantity":0}]}`, `{"items":[{"sku":"A"}],"sku":"B"}`, `{"items":[{"sku":"A"}],"quantity":1}`, many,
+		`{"Sku":"A"}`, `{"items":[{"Sku":"A"}]}`, `{"items":[{"sku":"A"},{"SKU":"B"}]}`, `{"s\u006Bu":"A","Quantity":2}`, `{"\u0053ku":"A"}`, `{"ſku":"A"}`,
 		`{"reference":7}`, `{"reference":"` + long + `"}`,
 		strings.Repeat(`{"items":[`, 20_000),
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -187,6 +188,9 @@ func parseCart(body []byte) (restock.Cart, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return restock.Cart{}, invalid("the body has more after its JSON object")
 	}
+	if err := spelled(body); err != nil {
+		return restock.Cart{}, err
+	}
 	if len(request.Reference) > referenceBytesMax {
 		return restock.Cart{}, invalid("reference has more than %d bytes", referenceBytesMax)
 	}
@@ -203,6 +207,50 @@ func parseCart(body []byte) (restock.Cart, error) {
 		cart.Lines = append(cart.Lines, line)
 	}
 	return cart, nil
+}
+
+// spelled refuses the members of a checkout in other letters, such as "Sku", which
+// encoding/json takes for them: who reads the description would not.
+func spelled(body []byte) error {
+	if plainlySpelled(body) {
+		return nil
+	}
+	var request map[string]json.RawMessage
+	if err := json.Unmarshal(body, &request); err != nil {
+		return invalid("the body is not the JSON that a checkout takes: %v", err)
+	}
+	var items []map[string]json.RawMessage
+	_ = json.Unmarshal(request["items"], &items) // what else it can be has been refused
+	for _, members := range append(items, request) {
+		for name := range members {
+			for _, known := range checkoutMembers() {
+				if name != known && strings.EqualFold(name, known) {
+					return invalid("the member %q must be written %q", clip(name), known)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func checkoutMembers() []string { return []string{"sku", "quantity", "items", "reference"} }
+
+// plainlySpelled sees at a glance that most bodies have no member in other
+// letters: as many as in small letters, and none in disguise.
+func plainlySpelled(body []byte) bool {
+	for _, c := range body {
+		if c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	small := bytes.ToLower(body)
+	for _, name := range checkoutMembers() {
+		quoted := []byte(`"` + name + `"`)
+		if bytes.Count(small, quoted) != bytes.Count(body, quoted) {
+			return false
+		}
+	}
+	return true
 }
 
 // chosen gives the lines of a body, which names one product or lists items.
