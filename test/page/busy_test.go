@@ -129,6 +129,9 @@ func (b *busy) act(t *testing.T, path string) {
 	}
 }
 
+// descriptionPage shows the description of the API.
+const descriptionPage = "description"
+
 // pages are all that somebody who is signed in can look at.
 func (b *busy) pages() map[string]string {
 	return map[string]string{
@@ -136,6 +139,6 @@ func (b *busy) pages() map[string]string {
 		"waiting": "/dashboard/waiting", "orders": "/dashboard/orders", "order": "/dashboard/orders/" + b.order, "receipt": "/dashboard/receipts/" + b.receipt,
 		"queues": "/dashboard/queues", "dead-letter": "/dashboard/dead-letters/" + b.letter, "mail": "/dashboard/mail", "audit": "/dashboard/audit",
 		"promises": "/dashboard/checks", "not-found": "/dashboard/products/" + url.PathEscape("no "+b.words.sku),
-		"description": "/docs",
+		descriptionPage: "/docs",
 	}
 }

@@ -36,7 +36,9 @@ func TestAStoredScriptDoesNothing(t *testing.T) {
 			b.signIn(script, operatorToken(t, shop.Shop))
 			for page, address := range shop.pages() {
 				b.visit(address)
-				b.until("body", strings.Join(strings.Fields(script), " ")) // it is there to be read
+				if page != descriptionPage { // which has no word from outside
+					b.until("body", strings.Join(strings.Fields(script), " ")) // it is there to be read
+				}
 				if n := eval[int](b, `document.querySelectorAll("script:not([src]), img, iframe, [onerror], [onload], [onfocus], [onmouseover]").length`); n > 0 {
 					t.Errorf("%s: %d elements were made of words", page, n)
 				}
