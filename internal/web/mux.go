@@ -84,7 +84,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isClean reports whether a ServeMux takes a path as it is.
 func isClean(p string) bool {
 	cleaned := path.Clean(p)
-	return strings.HasPrefix(p, "/") && (p == cleaned || p == cleaned+"/")
+	return strings.HasPrefix(p, "/") && (p == cleaned || cleaned != "/" && p == cleaned+"/")
 }
 
 // taking refuses query parameters that a route does not take.
