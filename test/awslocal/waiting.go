@@ -1,0 +1,125 @@
+package awslocal
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+// until waits for a condition. It gives up when something happened that should
+// not, when nothing happens any more, or at last; and says what did not work.
+func (s *Story) until(ctx context.Context, what string, met func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	last, since, ticks := "", time.Now(), s.Cloud.ticks.Load()
+	for {
+		if met() {
+			return nil
+		}
+		if fault := s.Cloud.Fault(); fault != nil {
+			return fmt.Errorf("waiting for %s: %w", what, fault)
+		}
+		if now := s.Cloud.activity(ctx); now != last {
+			last, since, ticks = now, time.Now(), s.Cloud.ticks.Load()
+		}
+		scheduled := s.Cloud.ticks.Load()-ticks >= 3 || len(s.Cloud.schedules()) == 0
+		if (time.Since(since) > quiet && scheduled) || ctx.Err() != nil {
+			return fmt.Errorf("waiting in vain for %s: %s", what, strings.Join(s.Cloud.explain(context.WithoutCancel(ctx)), "; "))
+		}
+		pause(ctx, lookPace)
+	}
+}
+
+func (c *Cloud) schedules() []source {
+	return slices.DeleteFunc(c.sources(), func(s source) bool { return s.kind == "SQS" })
+}
+
+// activity says all that changes while something happens.
+func (c *Cloud) activity(ctx context.Context) string {
+	var all []string
+	for _, r := range c.stack.made(typeQueue) {
+		waiting, hidden := c.depth(ctx, r)
+		all = append(all, waiting+"/"+hidden)
+	}
+	scheduled := map[string]bool{}
+	for _, s := range c.schedules() {
+		scheduled[s.function.id] = true
+	}
+	counts := c.Counts()
+	for _, id := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[id]; !scheduled[id] && c.fed(id) {
+			all = append(all, fmt.Sprint(id, n.Invocations))
+		}
+	}
+	mails, _ := c.Mails(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprint(all, len(mails), len(c.seen), c.topics)
+}
+
+// fed says whether a function gets its events from a queue.
+func (c *Cloud) fed(id string) bool {
+	return slices.ContainsFunc(c.sources(), func(s source) bool { return s.function.id == id && s.kind == "SQS" })
+}
+
+func (c *Cloud) depth(ctx context.Context, r *Resource) (waiting, hidden string) {
+	out, err := c.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: aws.String(text(c.stack.ref(r.ID))), AttributeNames: []sqstypes.QueueAttributeName{"All"},
+	})
+	if err != nil {
+		return "?", "?"
+	}
+	return out.Attributes["ApproximateNumberOfMessages"], out.Attributes["ApproximateNumberOfMessagesNotVisible"]
+}
+
+// explain names the parts of the shipped template that should have been at work by
+// now and were not.
+func (c *Cloud) explain(ctx context.Context) []string {
+	var why []string
+	full := map[string]bool{}
+	for _, r := range c.stack.made(typeQueue) {
+		if waiting, _ := c.depth(ctx, r); waiting != "0" {
+			full[text(c.stack.attribute(r.ID, "Arn"))] = true
+		}
+	}
+	for _, r := range c.shipped.made(typeFunction) {
+		for name, e := range object(c.shipped.get(r, "Events")) {
+			part, queue := r.ID+"."+name, text(object(object(e)["Properties"])["Queue"])
+			switch {
+			case queue == "" && !c.Seen(part):
+				why = append(why, part+" never ran")
+			case full[queue]:
+				why = append(why, part+" takes nothing from its queue")
+			}
+		}
+	}
+	for _, r := range c.shipped.made(typeSubscription) {
+		queue, topic := c.shipped.text(r, "Endpoint"), c.shipped.text(r, "TopicArn")
+		if c.shipped.text(r, "Protocol") != "sqs" || full[queue] {
+			continue
+		}
+		c.mu.Lock()
+		for kind := range c.topics[topic] {
+			n := note{attributes: map[string]string{"type": kind}}
+			if kind == noType {
+				n.attributes = nil
+			}
+			if passes(c.shipped.get(r, "FilterPolicy"), n) && !c.arrived[queue][kind] {
+				why = append(why, r.ID+" brought no message of type "+kind)
+			}
+		}
+		c.mu.Unlock()
+	}
+	if len(why) == 0 {
+		return []string{"nothing is under way"}
+	}
+	slices.Sort(why)
+	return slices.Compact(why)
+}
