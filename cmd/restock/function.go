@@ -296,21 +296,9 @@ func (a *app) placeWhileThereIsTime(ctx context.Context) error {
 		if err != nil || next.IsZero() || wait <= 0 || wait > placingPatience {
 			return err
 		}
-		if !sleepUntil(ctx, wait) {
+		if !queue.Sleep(ctx, wait) {
 			return nil
 		}
-	}
-}
-
-// sleepUntil reports whether the time passed before ctx ended.
-func sleepUntil(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -348,7 +336,7 @@ func (a *app) tellWhile(ctx, whole context.Context) error {
 			a.log.ErrorContext(ctx, "operations could not be told; trying again", "error", err)
 			pause = tellFailed
 		}
-		if !sleepUntil(ctx, pause) {
+		if !queue.Sleep(ctx, pause) {
 			return nil
 		}
 	}

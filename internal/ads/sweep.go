@@ -3,9 +3,9 @@ package ads
 import (
 	"context"
 	"maps"
-	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/queue"
 )
 
 // dueSlice is how many looks one transaction takes, and untoldSlice how many
@@ -22,7 +22,7 @@ const (
 func (d *Desk) RunSweep(ctx context.Context) error {
 	missed := missed{}
 	nextSweep := d.cfg.Now().Add(d.cfg.SweepInterval)
-	for sleep(ctx, min(d.cfg.LookInterval, d.cfg.SweepInterval)) {
+	for queue.Sleep(ctx, min(d.cfg.LookInterval, d.cfg.SweepInterval)) {
 		if err := d.publishDue(ctx); err != nil && ctx.Err() == nil {
 			d.cfg.Logger.ErrorContext(ctx, "mails to ad managers that are due were not found; trying again", keyError, err)
 		}
@@ -72,15 +72,4 @@ func (d *Desk) sweep(ctx context.Context, before missed) error {
 	clear(before)
 	maps.Copy(before, found)
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

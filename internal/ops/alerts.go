@@ -9,6 +9,7 @@ import (
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/mail"
+	"github.com/restock/restock/internal/queue"
 )
 
 const (
@@ -57,7 +58,7 @@ func (o *Office) runTelling(ctx context.Context, failed string, tell func(contex
 			o.log.ErrorContext(ctx, failed, keyError, err)
 			pause = max(pause, min(failurePause, o.cfg.AlertGap))
 		}
-		if !sleep(ctx, pause) {
+		if !queue.Sleep(ctx, pause) {
 			return
 		}
 	}
@@ -70,7 +71,7 @@ func (o *Office) RunPurge(ctx context.Context) error {
 		now := o.cfg.Now()
 		o.purge(ctx, "handled messages", now.Add(-o.cfg.Retention), o.queues.Purge)
 		o.purge(ctx, "idempotency keys", now.Add(-o.cfg.KeyRetention), o.store.PurgeKeys)
-		if !sleep(ctx, purgeInterval) {
+		if !queue.Sleep(ctx, purgeInterval) {
 			return nil
 		}
 	}
@@ -86,17 +87,6 @@ func (o *Office) purge(ctx context.Context, what string, before time.Time, remov
 		if err != nil || n < purgeSlice {
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -60,7 +60,7 @@ func (o *Office) RunWatch(ctx context.Context) error {
 		if err := o.Look(ctx); err != nil && ctx.Err() == nil {
 			o.log.ErrorContext(ctx, "the queues could not be looked at; trying again", keyError, err)
 		}
-		if !sleep(ctx, max(o.cfg.WatchInterval, min(watchShare*o.watch.cost, watchPauseMax))) {
+		if !queue.Sleep(ctx, max(o.cfg.WatchInterval, min(watchShare*o.watch.cost, watchPauseMax))) {
 			return nil
 		}
 	}

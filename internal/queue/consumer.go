@@ -184,7 +184,7 @@ func (c *Consumer) take(ctx, working context.Context, running *sync.WaitGroup) {
 			failures = 0
 		} else if ctx.Err() == nil {
 			c.log.Error("receiving messages; will try again", keyError, err)
-			sleep(ctx, c.away.delay(failures))
+			Sleep(ctx, c.away.delay(failures))
 			failures++
 		}
 	}
@@ -212,12 +212,15 @@ func acquire(ctx context.Context, free <-chan struct{}) int {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// Sleep waits, and reports whether the time passed before ctx ended.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -349,7 +352,7 @@ func (c *Consumer) answer(working context.Context, d driver.Delivery, v verdict)
 			return err
 		}
 		c.log.WarnContext(ctx, "answering for a message; will try again", keyMessageID, d.ID, keyError, err)
-		sleep(working, min(c.away.delay(failures), c.cfg.Visibility))
+		Sleep(working, min(c.away.delay(failures), c.cfg.Visibility))
 	}
 }
 

@@ -122,7 +122,7 @@ func (m *Mover) Run(ctx context.Context) error {
 			failures = 0
 		case ctx.Err() == nil:
 			m.log.WarnContext(ctx, "messages cannot be moved now; they wait", keyError, err, "failures", failures+1)
-			sleep(ctx, m.away.delay(failures))
+			Sleep(ctx, m.away.delay(failures))
 			failures++
 		}
 	}
