@@ -51,7 +51,7 @@ func TestALetterIsStaleIfHandlingItHasNoEffect(t *testing.T) {
 			"buy": w.buy, "buy more": w.buy, "order": w.order, "place": w.place, "deliver": w.deliver, "by hand": w.byHand,
 			"snooze": w.snooze, "change policy": w.changePolicy, "pass time": w.passTime, "write": w.write, "answer": w.answer,
 			"tell": w.tell, "decide": w.decide, "adjust": w.adjust, "report": w.report,
-			"hold one": w.holdOne,
+			"hold one": w.holdOne, "out again at once": w.outAgainAtOnce,
 		})
 		w.holdAll()
 		for verdict, n := range w.seen {
@@ -288,6 +288,40 @@ func (w *world) write(rt *rapid.T) {
 		case "may have arrived":
 			w.must(w.store.FailAdMail(w.Context(), sending, true))
 		}
+	}
+}
+
+// outAgainAtOnce tells the manager to stop and to resume, and sells all again before
+// the spacing has passed: what seldom happens by chance.
+func (w *world) outAgainAtOnce(*rapid.T) {
+	id := w.product().AdvertisementID
+	if id.IsZero() {
+		return
+	}
+	w.clock.advance(restock.ToldAgainAfter)
+	w.setStock(0)
+	w.writeAll(id)
+	w.setStock(w.product().Policy.ResumeLevel)
+	w.writeAll(id)
+	w.setStock(0)
+}
+
+// writeAll sends what the manager is to be told now.
+func (w *world) writeAll(id restock.AdvertisementID) {
+	for {
+		sending, _, err := w.store.TurnAd(w.Context(), id, time.Minute, w.ads.Turn)
+		w.must(err)
+		if sending.Kind == "" {
+			return
+		}
+		w.must(w.store.EndAdMail(w.Context(), sending))
+	}
+}
+
+func (w *world) setStock(available int64) {
+	if difference := available - w.product().Stock.Available(); difference != 0 {
+		_, err := w.store.Adjust(w.Context(), restock.AdjustmentRequest{Product: "CP-1", Quantity: difference, Reason: "a test"}, restock.Key{})
+		w.must(err)
 	}
 }
 

@@ -137,23 +137,46 @@ func (s *stage) eml(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	var mails []string
+	var said string
+	if len(args) > 2 {
+		said = args[2]
+	}
+	var mails [][]byte
 	err = until(context.Background(), waitTimeout, func(context.Context) error {
-		mails, err = filepath.Glob(filepath.Join(ts.Getenv("RESTOCK_DATA"), "mail", "*-"+args[0]+"-*.eml"))
+		mails, err = mailsThatSay(ts, args[0], said)
 		if err == nil && len(mails) < n {
-			err = fmt.Errorf("there are %d mails of kind %s, want %d", len(mails), args[0], n)
+			err = fmt.Errorf("there are %d mails of kind %s that say %q, want %d", len(mails), args[0], said, n)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	sort.Strings(mails) // their names begin with the time
-	content, err := os.ReadFile(mails[n-1])
+	return showMail(ts, mails[n-1])
+}
+
+// mailsThatSay are the mails of a kind in the order of their times.
+func mailsThatSay(ts *testscript.TestScript, kind, said string) ([][]byte, error) {
+	names, err := filepath.Glob(filepath.Join(ts.Getenv("RESTOCK_DATA"), "mail", "*-"+kind+"-*.eml"))
 	if err != nil {
-		return err //nolint:wrapcheck // the path is in it.
+		return nil, err //nolint:wrapcheck // the pattern is at fault.
 	}
-	return showMail(ts, content)
+	sort.Strings(names) // they begin with the time
+	var mails [][]byte
+	for _, name := range names {
+		content, err := os.ReadFile(name) //nolint:gosec // a mail of the test's own folder.
+		if err != nil {
+			return nil, err //nolint:wrapcheck // the path is in it.
+		}
+		text, err := legible(content)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(text, said) {
+			mails = append(mails, content)
+		}
+	}
+	return mails, nil
 }
 
 func (s *stage) http(ts *testscript.TestScript, args []string) error {

@@ -49,7 +49,8 @@ func stageCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"mailbox": act((*stage).mailbox),
 		// letter ADDRESS N: wait for the Nth letter to an address; stdout has it.
 		"letter": act((*stage).letter),
-		// eml KIND N: the same for the .eml files in $RESTOCK_DATA/mail.
+		// eml KIND N [TEXT]: the same for the .eml files in $RESTOCK_DATA/mail, of those
+		// that say TEXT.
 		"eml": act((*stage).eml),
 
 		// hook open: receive webhooks. Sets $HOOK, and writes the file hook-secret.
