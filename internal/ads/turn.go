@@ -52,10 +52,11 @@ func (p Pace) withDefaults() Pace {
 //
 // A hold that was withdrawn gives way to the one before, in the same step.
 //
-// Where there are two ways, the first is for a mail that surely did not arrive:
-// what nobody was told needs no correction. To begin waits for the spacing, and
-// what was held back is decided again when that has passed. So whatever the last
-// mail said is true, or will be corrected at a known time.
+// Where there are two ways, the first is for a mail that surely did not arrive, and
+// that no program acted upon: what nobody was told needs no correction. To begin
+// waits for the spacing, and what was held back is decided again when that has
+// passed. So whatever the last mail said is true, or will be corrected at a known
+// time.
 func (p Pace) Turn(s restock.AdSituation) restock.AdTurn {
 	// A mail that is on its way for longer than any may be was sent before the
 	// clock was set back.
@@ -68,7 +69,7 @@ func (p Pace) Turn(s restock.AdSituation) restock.AdTurn {
 		switch {
 		case s.Out:
 			return restock.AdTurn{State: hold.State, Send: restock.AdMailStop}
-		case !hold.Stop.Mail.MayHaveArrived():
+		case !known(hold.Stop):
 			return restock.AdTurn{State: restock.AdHoldWithdrawn}
 		}
 		return resume()
@@ -81,7 +82,7 @@ func (p Pace) Turn(s restock.AdSituation) restock.AdTurn {
 		switch {
 		case !s.Out:
 			return resume()
-		case hold.Resume.Mail.MayHaveArrived():
+		case known(hold.Resume):
 			return p.begin(s)
 		case hold.Stop.Mail.SentAt.IsZero():
 			return restock.AdTurn{State: restock.AdHoldStopping, Send: restock.AdMailStop}
@@ -99,6 +100,10 @@ func (p Pace) Turn(s restock.AdSituation) restock.AdTurn {
 	}
 	return restock.AdTurn{State: hold.State}
 }
+
+// known reports whether somebody may know of a question: its mail may have arrived,
+// or a program did what it asks.
+func known(q restock.AdQuestion) bool { return q.Mail.MayHaveArrived() || !q.AcknowledgedAt.IsZero() }
 
 func resume() restock.AdTurn {
 	return restock.AdTurn{State: restock.AdHoldResuming, Send: restock.AdMailResume}

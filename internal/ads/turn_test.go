@@ -59,6 +59,13 @@ func TestTheNextStepFollowsTheTable(t *testing.T) {
 			hold: restock.AdHold{State: restock.AdHoldStopping, Stop: stop(untaken(time.Second))},
 			want: restock.AdTurn{State: restock.AdHoldWithdrawn},
 		},
+		"back, and a program had stopped it before any mail": {
+			hold: restock.AdHold{State: restock.AdHoldStopping, Stop: answered(stop(untaken(time.Second)))}, want: resume,
+		},
+		"out again, and a program had resumed it before any mail": {
+			out: true, hold: restock.AdHold{State: restock.AdHoldResuming, Stop: answered(stop(sent(long))), Resume: answered(stop(untaken(time.Second)))},
+			want: begin,
+		},
 		"back, and the mail to stop may have arrived": {
 			hold: restock.AdHold{State: restock.AdHoldStopping, Stop: stop(unsure(time.Second))}, want: resume,
 		},
