@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/restock/restock"
@@ -99,43 +100,86 @@ func (o *Office) Tell(ctx context.Context) error {
 
 func (o *Office) tell(ctx context.Context, audience restock.Audience) error {
 	return o.deliver(ctx, o.request(audience, restock.ByMail, mailingTimeout), func(d restock.Digest) (string, error) {
-		// The buyer comes first, and not again when the mail to operations fails.
-		if copied, ok := o.buyersCopy(d); ok && o.copied.Load() != d.ID {
-			if err := o.reach(ctx, copied); err != nil {
-				return copied.To, err
-			}
-			o.copied.Store(d.ID)
+		l := o.alert(d)
+		err := o.reach(ctx, l)
+		if copied, ok := o.buyersCopy(d); ok {
+			err = errors.Join(err, o.reach(ctx, copied))
 		}
-		m := o.alert(d)
-		return m.To, o.reach(ctx, m)
+		return l.To, err
 	})
 }
 
-// reach sends a mail. What the buyer's server refuses for good goes to operations,
+// letter is a mail and what it says.
+type letter struct {
+	mail.Message
+
+	body mail.Body
+}
+
+func (l letter) message() mail.Message { return l.body.In(l.Message) }
+
+// reach sends a mail, unless it was sent already: what is tried again for the sake
+// of another mail. What the buyer's server refuses for good goes to operations,
 // with its words: nobody else would ever hear of it.
-func (o *Office) reach(ctx context.Context, m mail.Message) error {
-	err := o.mail.Send(ctx, m)
-	if err == nil {
+func (o *Office) reach(ctx context.Context, l letter) error {
+	if o.reached.has(l) {
 		return nil
 	}
-	err = fmt.Errorf("mail to %s: %w", m.To, err)
-	if !mail.Permanent(err) || m.To == o.cfg.To {
+	err := o.mail.Send(ctx, l.message())
+	if err == nil {
+		o.reached.add(l)
+		return nil
+	}
+	err = fmt.Errorf("mail to %s: %w", l.To, err)
+	if !mail.Permanent(err) || l.To == o.cfg.To {
 		return err
 	}
-	o.log.WarnContext(ctx, "a mail was refused; operations get it instead", keyTo, m.To, keyError, err)
-	m.Text = "This was refused by the mail server of its reader: " + oneLine(err.Error()) + "\nCorrect buyer_email in the catalogue: restock catalog apply\n\n" + m.Text
-	m.ID, m.To, m.Subject = "bounced."+m.ID, o.cfg.To, m.Subject+" (refused by "+m.To+")"
-	if second := o.mail.Send(ctx, m); second != nil {
+	o.log.WarnContext(ctx, "a mail was refused; operations get it instead", keyTo, l.To, keyError, err)
+	again := l
+	again.body.Paragraphs = append([]string{
+		"This was refused by the mail server of its reader: " + oneLine(err.Error()) + "\nCorrect buyer_email in the catalogue: restock catalog apply",
+	}, l.body.Paragraphs...)
+	again.ID, again.To, again.ReplyTo, again.Subject = "bounced."+l.ID, o.cfg.To, "", l.Subject+" (refused by "+l.To+")"
+	if second := o.mail.Send(ctx, again.message()); second != nil {
 		return fmt.Errorf("%w; and to operations instead: %w", err, second)
 	}
+	o.reached.add(l)
 	return nil
 }
 
+// reached remembers the last mail of each kind to each reader.
+type reached struct {
+	mu   sync.Mutex
+	last map[string]string // what it was, by kind and reader
+}
+
+func (r *reached) has(l letter) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[l.Kind+" "+l.To] == l.ID+l.body.Text()
+}
+
+func (r *reached) add(l letter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.last) >= readersMax {
+		r.last = nil // some mails are sent again, under the same Message-ID
+	}
+	if r.last == nil {
+		r.last = map[string]string{}
+	}
+	r.last[l.Kind+" "+l.To] = l.ID + l.body.Text()
+}
+
+// readersMax bounds what is remembered: operations, and buyers of catalogues that
+// were changed meanwhile.
+const readersMax = 100
+
 // buyersCopy is the mail to the buyer about the orders in a digest for operations,
 // if there are any: the buyer knows the factory.
-func (o *Office) buyersCopy(d restock.Digest) (mail.Message, bool) {
+func (o *Office) buyersCopy(d restock.Digest) (letter, bool) {
 	if d.Audience != restock.Operations || d.Buyer == "" {
-		return mail.Message{}, false
+		return letter{}, false
 	}
 	copied := restock.Digest{ID: d.ID, Audience: restock.Buyer, To: d.Buyer, CreatedAt: d.CreatedAt}
 	for _, p := range d.Problems {
@@ -148,11 +192,11 @@ func (o *Office) buyersCopy(d restock.Digest) (mail.Message, bool) {
 		}
 	}
 	if len(copied.Problems) == 0 {
-		return mail.Message{}, false
+		return letter{}, false
 	}
-	m := o.alert(copied)
-	m.ID, m.Kind = KindBuyerCopy+"."+d.ID.String()+"@"+o.cfg.Domain, KindBuyerCopy
-	return m, true
+	l := o.alert(copied)
+	l.ID, l.Kind = KindBuyerCopy+"."+d.ID.String()+"@"+o.cfg.Domain, KindBuyerCopy
+	return l, true
 }
 
 func (o *Office) request(audience restock.Audience, channel restock.Channel, lease time.Duration) restock.DigestRequest {
@@ -187,36 +231,40 @@ func (o *Office) deliver(ctx context.Context, r restock.DigestRequest, send func
 	return nil
 }
 
-func (o *Office) alert(d restock.Digest) mail.Message {
-	to := d.To
-	if to == "" {
-		to = o.cfg.To
+func (o *Office) alert(d restock.Digest) letter {
+	to, replyTo := o.cfg.To, ""
+	if d.To != "" {
+		to, replyTo = d.To, o.cfg.To
 	}
-	return mail.Message{
-		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to,
-		Subject: subject(d), Text: o.alertText(d), Date: d.CreatedAt, Kind: KindAlert,
-	}
+	return letter{body: o.alertBody(d), Message: mail.Message{
+		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to, ReplyTo: replyTo,
+		Subject: subject(d), Date: d.CreatedAt, Kind: KindAlert,
+	}}
 }
 
-func (o *Office) alertText(d restock.Digest) string {
-	var text strings.Builder
+func (o *Office) alertBody(d restock.Digest) mail.Body {
+	b := mail.Body{Language: restock.English, Title: subject(d)}
 	more := d.Total
 	for _, p := range d.Problems {
 		more -= p.Count
-		fmt.Fprintf(&text, "* %s\n  %s\n  %s %s\n", oneLine(heading(p)), plainLine(p.Summary, summaryRunesMax), sinceWord(p), o.at(p.Since))
-		for _, step := range steps(p) {
-			fmt.Fprintf(&text, "  %s: %s\n", step.name, oneLine(step.command))
+		item := mail.Item{
+			Title: oneLine(heading(p)),
+			Lines: []string{plainLine(p.Summary, summaryRunesMax), sinceWord(p) + " " + o.at(p.Since)},
 		}
-		text.WriteString("\n")
-	}
-	if more > 0 {
-		fmt.Fprintf(&text, "… and %d more: restock status\n\n", more)
+		for _, step := range steps(p) {
+			item.Commands = append(item.Commands, mail.Command{Name: step.name, Line: oneLine(step.command)})
+		}
+		b.Items = append(b.Items, item)
 	}
 	for _, r := range d.Recovered {
-		fmt.Fprintf(&text, "* recovered: %s\n  was since %s, lasted %s\n\n", oneLine(recovered(r)), o.at(r.Since), lasted(r))
+		b.Items = append(b.Items, mail.Item{
+			Title: "recovered: " + oneLine(recovered(r)), Lines: []string{fmt.Sprintf("was since %s, lasted %s", o.at(r.Since), lasted(r))},
+		})
 	}
-	text.WriteString("— restock\n")
-	return text.String()
+	if more > 0 {
+		b.Notes = []string{fmt.Sprintf("… and %d more: restock status", more)}
+	}
+	return b
 }
 
 func (o *Office) at(t time.Time) string {

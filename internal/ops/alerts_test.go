@@ -38,7 +38,10 @@ func TestOperationsAreToldOfEachProblemWithWhatToDoNext(t *testing.T) {
 			t.Errorf("the mail does not say %q:\n%s", want, m.Text)
 		}
 	}
-	m.Text = ""
+	if !strings.Contains(m.HTML, "restock dead show "+dead.String()) {
+		t.Errorf("the HTML does not say what to do:\n%s", m.HTML)
+	}
+	m.Text, m.HTML = "", ""
 	want := mail.Message{
 		ID: m.ID, From: "shop@donut.example", To: "ops@donut.example", Kind: ops.KindAlert, Date: d.clock.now(),
 		Subject: "restock: 3 problems need a look",

@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/restock/restock"
@@ -139,7 +138,7 @@ type Office struct {
 	log      *slog.Logger
 	redrives *rate.Limiter
 	watch    watch
-	copied   atomic.Value // the restock.DigestID of the last mail to the buyer beside one to operations
+	reached  reached // what is not sent again for the sake of another mail
 }
 
 // New makes an office.

@@ -35,11 +35,11 @@ func Samples(cfg Config, at time.Time) []mail.Sample {
 	}}}
 	operations.Total, buyer.Total = int64(len(operations.Problems)), int64(len(buyer.Problems))
 	samples := []mail.Sample{
-		{Name: KindAlert, Message: o.alert(operations)}, {Name: "buyer-approval", Message: o.alert(buyer)},
+		{Name: KindAlert, Message: o.alert(operations).message()}, {Name: "buyer-approval", Message: o.alert(buyer).message()},
 	}
 	operations.Buyer = buyer.To
 	if copied, ok := o.buyersCopy(operations); ok {
-		samples = append(samples, mail.Sample{Name: KindBuyerCopy, Message: copied})
+		samples = append(samples, mail.Sample{Name: KindBuyerCopy, Message: copied.message()})
 	}
 	return samples
 }
