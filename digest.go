@@ -38,7 +38,7 @@ type Audience string
 
 // The audiences. Orders that await approval are the buyer's, while the
 // catalogue names one; all else is for operations. Of orders that are overdue,
-// refused or cannot be placed the buyer gets a mail of his own beside theirs.
+// refused or cannot be placed the buyer gets a copy beside their mail.
 const (
 	Operations Audience = "operations"
 	Buyer      Audience = "buyer"
@@ -47,10 +47,12 @@ const (
 // Channel is a way to tell an audience. Channels do not wait for each other.
 type Channel string
 
-// The channels. The webhook is for operations alone.
+// The channels. The webhook is for operations alone. A copy is a mail to the
+// buyer, of the orders in a digest for operations.
 const (
 	ByMail    Channel = "mail"
 	ByWebhook Channel = "webhook"
+	ByCopy    Channel = "copy"
 )
 
 // DigestRequest asks for what an audience must be told now.
@@ -70,9 +72,7 @@ type Digest struct {
 	ID       DigestID
 	Audience Audience
 	// To is the address of the buyer; "" is operations.
-	To string
-	// Buyer is who hears of the orders in a digest for operations, too; "" is nobody.
-	Buyer     string
+	To        string
 	CreatedAt time.Time
 	Problems  []Problem
 	Total     int64 // Problems is cut to DigestProblemsMax; this is all of them

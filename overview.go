@@ -20,7 +20,7 @@ type Overview struct {
 	AdHolds        int64             `json:"ad_holds"`  // conversations that are not at their end
 	Incidents      []Incident        `json:"incidents"` // that are open
 	OrderingPaused string            `json:"ordering_paused,omitempty"`
-	DigestsWaiting int64             `json:"digests_waiting"` // mails about problems that could not be sent yet
+	DigestsWaiting int64             `json:"digests_waiting"` // mails about problems, to operations and the buyer, that could not be sent yet
 }
 
 // IncidentsShown bounds the incidents of an overview.

@@ -62,7 +62,7 @@ func roles() []role {
 			admin:     func(a *app, mux web.Router) { a.office.Register(mux); a.hooks.Register(mux) },
 			run: func(a *app) []func(context.Context) error {
 				return append(a.collectors(), a.consumer(restock.OpsQueue, a.office.Handlers()),
-					a.office.RunAlerts, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge)
+					a.office.RunAlerts, a.office.RunBuyer, a.office.RunWebhook, a.office.RunWatch, a.office.RunPurge)
 			},
 		},
 		{

@@ -42,7 +42,7 @@ func printStatus(c *console, status ops.StatusReport) {
 		c.printf("mail: %s\n", status.Mail)
 	}
 	if status.DigestsWaiting > 0 {
-		c.printf("mail: %d to operations could not be sent yet\n", status.DigestsWaiting)
+		c.printf("mail: %d to operations and the buyer could not be sent yet\n", status.DigestsWaiting)
 	}
 	if status.WebhooksWaiting > 0 {
 		c.printf("webhook: %d to operations could not be sent yet\n", status.WebhooksWaiting)

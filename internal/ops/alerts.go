@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/restock/restock"
@@ -21,8 +20,10 @@ const (
 	KindBuyerCopy = "buyer-orders"
 	// summaryRunesMax is how much a mail says of one problem.
 	summaryRunesMax = 1000
-	// mailingTimeout is how long one mail may be on its way.
+	// mailingTimeout is how long one mail may be on its way, and refusedTimeout the
+	// same of one that may be refused, and then goes to operations.
 	mailingTimeout = mail.DialTimeout + mail.ConversationTimeout + 5*time.Second
+	refusedTimeout = 2 * mailingTimeout
 	// failurePause keeps a mail server or a webhook that is down from being asked
 	// each second.
 	failurePause = 5 * time.Second
@@ -45,9 +46,16 @@ type Digests interface {
 	FailDigest(ctx context.Context, id restock.DigestID, c restock.Channel) error
 }
 
-// RunAlerts tells operations and the buyer of problems by mail until ctx ends.
+// RunAlerts tells operations of problems by mail until ctx ends.
 func (o *Office) RunAlerts(ctx context.Context) error {
-	o.runTelling(ctx, "operations could not be told; trying again", o.Tell)
+	o.runTelling(ctx, "operations could not be told; trying again", o.TellOperations)
+	return nil
+}
+
+// RunBuyer tells the buyer of orders by mail until ctx ends. It has its own
+// pace: neither operations nor the buyer waits for the other's mailbox.
+func (o *Office) RunBuyer(ctx context.Context) error {
+	o.runTelling(ctx, "the buyer could not be told; trying again", o.TellBuyer)
 	return nil
 }
 
@@ -92,20 +100,29 @@ func (o *Office) purge(ctx context.Context, what string, before time.Time, remov
 }
 
 // Tell sends the mails that operations and the buyer must get now, if there
-// are any. A mail that fails does not keep the other back. A repeat after a
-// crash carries the same Message-ID.
+// are any. A mail that fails does not keep another back. A repeat after a crash
+// carries the same Message-ID.
 func (o *Office) Tell(ctx context.Context) error {
-	return errors.Join(o.tell(ctx, restock.Operations), o.tell(ctx, restock.Buyer))
+	return errors.Join(o.TellOperations(ctx), o.TellBuyer(ctx))
 }
 
-func (o *Office) tell(ctx context.Context, audience restock.Audience) error {
-	return o.deliver(ctx, o.request(audience, restock.ByMail, mailingTimeout), func(d restock.Digest) (string, error) {
-		l := o.alert(d)
-		err := o.reach(ctx, l)
-		if copied, ok := o.buyersCopy(d); ok {
-			err = errors.Join(err, o.reach(ctx, copied))
-		}
-		return l.To, err
+// TellOperations is the part of Tell that is for operations.
+func (o *Office) TellOperations(ctx context.Context) error {
+	return o.tell(ctx, o.request(restock.Operations, restock.ByMail, mailingTimeout))
+}
+
+// TellBuyer is the part of Tell that is for the buyer: of the orders that await
+// approval, and of those that operations hear of, too.
+func (o *Office) TellBuyer(ctx context.Context) error {
+	return errors.Join(
+		o.tell(ctx, o.request(restock.Buyer, restock.ByMail, refusedTimeout)),
+		o.tell(ctx, o.request(restock.Operations, restock.ByCopy, refusedTimeout)))
+}
+
+func (o *Office) tell(ctx context.Context, r restock.DigestRequest) error {
+	return o.deliver(ctx, r, func(d restock.Digest) (string, error) {
+		l := o.alert(d, r.Channel)
+		return l.To, o.reach(ctx, l)
 	})
 }
 
@@ -118,16 +135,11 @@ type letter struct {
 
 func (l letter) message() mail.Message { return l.body.In(l.Message) }
 
-// reach sends a mail, unless it was sent already: what is tried again for the sake
-// of another mail. What the buyer's server refuses for good goes to operations,
+// reach sends a mail. What the buyer's server refuses for good goes to operations,
 // with its words: nobody else would ever hear of it.
 func (o *Office) reach(ctx context.Context, l letter) error {
-	if o.reached.has(l) {
-		return nil
-	}
 	err := o.mail.Send(ctx, l.message())
 	if err == nil {
-		o.reached.add(l)
 		return nil
 	}
 	err = fmt.Errorf("mail to %s: %w", l.To, err)
@@ -143,60 +155,7 @@ func (o *Office) reach(ctx context.Context, l letter) error {
 	if second := o.mail.Send(ctx, again.message()); second != nil {
 		return fmt.Errorf("%w; and to operations instead: %w", err, second)
 	}
-	o.reached.add(l)
 	return nil
-}
-
-// reached remembers the last mail of each kind to each reader.
-type reached struct {
-	mu   sync.Mutex
-	last map[string]string // what it was, by kind and reader
-}
-
-func (r *reached) has(l letter) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last[l.Kind+" "+l.To] == l.ID+l.body.Text()
-}
-
-func (r *reached) add(l letter) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.last) >= readersMax {
-		r.last = nil // some mails are sent again, under the same Message-ID
-	}
-	if r.last == nil {
-		r.last = map[string]string{}
-	}
-	r.last[l.Kind+" "+l.To] = l.ID + l.body.Text()
-}
-
-// readersMax bounds what is remembered: operations, and buyers of catalogues that
-// were changed meanwhile.
-const readersMax = 100
-
-// buyersCopy is the mail to the buyer about the orders in a digest for operations,
-// if there are any: the buyer knows the factory.
-func (o *Office) buyersCopy(d restock.Digest) (letter, bool) {
-	if d.Audience != restock.Operations || d.Buyer == "" {
-		return letter{}, false
-	}
-	copied := restock.Digest{ID: d.ID, Audience: restock.Buyer, To: d.Buyer, CreatedAt: d.CreatedAt}
-	for _, p := range d.Problems {
-		switch p.Kind {
-		case restock.ProblemOrderHeld, restock.ProblemOrderLate, restock.ProblemNotPlaced:
-			copied.Problems = append(copied.Problems, p)
-			copied.Total += p.Count
-		case restock.ProblemDeadLetter, restock.ProblemAwaiting, restock.ProblemReceiptHeld, restock.ProblemRefusals, restock.ProblemQueueOld,
-			restock.ProblemRelayStuck, restock.ProblemEngineAway, restock.ProblemAdUnanswered:
-		}
-	}
-	if len(copied.Problems) == 0 {
-		return letter{}, false
-	}
-	l := o.alert(copied)
-	l.ID, l.Kind = KindBuyerCopy+"."+d.ID.String()+"@"+o.cfg.Domain, KindBuyerCopy
-	return l, true
 }
 
 func (o *Office) request(audience restock.Audience, channel restock.Channel, lease time.Duration) restock.DigestRequest {
@@ -231,14 +190,18 @@ func (o *Office) deliver(ctx context.Context, r restock.DigestRequest, send func
 	return nil
 }
 
-func (o *Office) alert(d restock.Digest) letter {
-	to, replyTo := o.cfg.To, ""
+// alert is the mail of a digest on a channel.
+func (o *Office) alert(d restock.Digest, channel restock.Channel) letter {
+	to, replyTo, kind := o.cfg.To, "", KindAlert
 	if d.To != "" {
 		to, replyTo = d.To, o.cfg.To
 	}
+	if channel == restock.ByCopy {
+		kind = KindBuyerCopy
+	}
 	return letter{body: o.alertBody(d), Message: mail.Message{
-		ID: KindAlert + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to, ReplyTo: replyTo,
-		Subject: subject(d), Date: d.CreatedAt, Kind: KindAlert,
+		ID: kind + "." + d.ID.String() + "@" + o.cfg.Domain, From: o.cfg.From, To: to, ReplyTo: replyTo,
+		Subject: subject(d), Date: d.CreatedAt, Kind: kind,
 	}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	netmail "net/mail"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
@@ -99,6 +100,115 @@ func TestNeitherOfOperationsAndTheBuyerWaitsForTheOther(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAMailboxThatIsAwayKeepsNoLaterProblemFromTheOther: operations hear of each
+// problem while the buyer's server says 4xx, and the buyer while theirs does; what
+// waited comes when the server takes mails again.
+func TestAMailboxThatIsAwayKeepsNoLaterProblemFromTheOther(t *testing.T) {
+	t.Parallel()
+	for away, there := range map[string]string{"ops@donut.example": "buyer@donut.example", "buyer@donut.example": "ops@donut.example"} {
+		t.Run(away, func(t *testing.T) {
+			t.Parallel()
+			g := &gate{refused: away, err: restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "451 greylisted")}
+			d, office := bought(t, g)
+			c := restock.Catalog{Factories: []restock.CatalogFactory{{Identifier: "FF-1", URL: "http://127.0.0.1:4000/", RatePerSecond: 1e6}}}
+			for _, sku := range []restock.SKU{"CP-1", "CP-2", "CP-3"} {
+				c.Products = append(c.Products, restock.CatalogProduct{SKU: sku, Name: "도너츠", OrderQuantity: 10, Factory: "FF-1"})
+			}
+			c.Fill()
+			_, err := d.store.ApplyCatalog(t.Context(), c, store.CreateMissing)
+			d.must(err)
+			var want []string
+			for _, p := range c.Products {
+				d.refusedOf(p.SKU)
+				if err := office.Tell(t.Context()); err == nil || !strings.Contains(err.Error(), away+": ") {
+					t.Errorf("error %v, want that %s was not reached", err, away)
+				}
+				want = append(want, there+": restock: order held "+string(p.SKU))
+				if diff := cmp.Diff(want, to(d.box.sent())); diff != "" {
+					t.Fatalf("mails while %s is away (-want +got):\n%s", away, diff)
+				}
+				d.clock.advance(time.Hour)
+			}
+			g.refused = ""
+			for range 3 {
+				d.must(office.Tell(t.Context()))
+			}
+			several := "2 problems"
+			if away == "buyer@donut.example" {
+				several = "2 orders"
+			}
+			want = append(want, away+": restock: order held CP-1", away+": restock: "+several+" need a look")
+			if diff := cmp.Diff(want, to(d.box.sent())); diff != "" {
+				t.Errorf("mails in the end (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestACopyThatIsRefusedForGoodGoesToOperationsWithItsWords, once, and they hear
+// of the order in their own mail.
+func TestACopyThatIsRefusedForGoodGoesToOperationsWithItsWords(t *testing.T) {
+	t.Parallel()
+	d, office := bought(t, &gate{
+		refused: "buyer@donut.example", err: restock.Errorf(restock.Invalid, restock.CodeInvalid, "550 5.1.1 no such mailbox"),
+	})
+	d.refused()
+	d.must(office.Tell(t.Context()))
+	d.must(office.Tell(t.Context()))
+	mails := d.box.sent()
+	if diff := cmp.Diff([]string{
+		"ops@donut.example: restock: order held CP-1", "ops@donut.example: restock: order held CP-1 (refused by buyer@donut.example)",
+	}, to(mails)); diff != "" {
+		t.Fatalf("mails (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(mails[1].Text, "550 5.1.1 no such mailbox") || mails[0].ID == mails[1].ID {
+		t.Errorf("operations are told:\n%s", mails[1].Text)
+	}
+}
+
+// TestTheBuyersServerHoldsNoMailToOperationsBack runs both loops, with a server of
+// the buyer that hangs.
+func TestTheBuyersServerHoldsNoMailToOperationsBack(t *testing.T) {
+	t.Parallel()
+	d, _ := bought(t, &gate{})
+	h := hanging{outbox: d.box, to: "buyer@donut.example", hangs: make(chan struct{}, 1)}
+	office := ops.New(officeStore{d.store}, d.store.Queue(), h, ops.Config{
+		From: "shop@donut.example", To: "ops@donut.example", Domain: "donut.example", Now: d.clock.now, AlertInterval: time.Millisecond,
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var loops sync.WaitGroup
+	d.refused()
+	loops.Go(func() { d.must(office.RunBuyer(ctx)) })
+	<-h.hangs
+	sent := make(chan struct{})
+	d.box.notify(sent)
+	loops.Go(func() { d.must(office.RunAlerts(ctx)) })
+	<-sent
+	stop()
+	loops.Wait()
+	if diff := cmp.Diff([]string{"ops@donut.example: restock: order held CP-1"}, to(d.box.sent())); diff != "" {
+		t.Errorf("mails (-want +got):\n%s", diff)
+	}
+}
+
+// hanging is a mail server that does not answer about an address.
+type hanging struct {
+	*outbox
+
+	to    string
+	hangs chan struct{}
+}
+
+func (h hanging) Send(ctx context.Context, m mail.Message) error {
+	if m.To != h.to {
+		return h.outbox.Send(ctx, m)
+	}
+	h.hangs <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func TestWhatTheBuyersServerRefusesGoesToOperationsWithItsWords(t *testing.T) {

@@ -6,4 +6,4 @@ import (
 )
 
 // MailOf makes the mail of a digest, for tests.
-func (o *Office) MailOf(d restock.Digest) mail.Message { return o.alert(d).message() }
+func (o *Office) MailOf(d restock.Digest) mail.Message { return o.alert(d, restock.ByMail).message() }

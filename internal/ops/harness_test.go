@@ -206,7 +206,12 @@ func (d *desk) problem(n int, body string) restock.Receipt {
 // plan orders 10 pieces.
 func (d *desk) plan() restock.OrderID {
 	d.t.Helper()
-	p, err := d.store.Product(d.t.Context(), "CP-1")
+	return d.planOf("CP-1")
+}
+
+func (d *desk) planOf(sku string) restock.OrderID {
+	d.t.Helper()
+	p, err := d.store.Product(d.t.Context(), sku)
 	d.must(err)
 	decision, err := d.store.Plan(d.t.Context(), p.ID, func(restock.Situation) restock.Decision {
 		return restock.Decision{Order: true, Quantity: 10, Reason: "a test"}
@@ -218,7 +223,12 @@ func (d *desk) plan() restock.OrderID {
 // refused plans an order that the factory refuses.
 func (d *desk) refused() restock.OrderID {
 	d.t.Helper()
-	id := d.plan()
+	return d.refusedOf("CP-1")
+}
+
+func (d *desk) refusedOf(sku restock.SKU) restock.OrderID {
+	d.t.Helper()
+	id := d.planOf(string(sku))
 	a, err := d.store.ClaimAttempt(d.t.Context(), "owner", time.Minute)
 	d.must(err)
 	d.must(d.store.SettleAttempt(d.t.Context(), a, restock.Answered{

@@ -138,7 +138,6 @@ type Office struct {
 	log      *slog.Logger
 	redrives *rate.Limiter
 	watch    watch
-	reached  reached // what is not sent again for the sake of another mail
 }
 
 // New makes an office.

@@ -51,19 +51,16 @@ func (s *Store) Overview(ctx context.Context) (restock.Overview, error) {
 			{&o.HeldOrders, `replenishment_orders WHERE state = 'held'`},
 			{&o.OverdueOrders, `replenishment_orders WHERE state = 'overdue'`},
 			{&o.DeadLetters, `queue_deliveries WHERE state = 'dead' AND dead_at > 0`},
+			{&o.HeldReceipts, `receipts WHERE state = 'held'`},
+			{&o.HeldReceipts, `receipts WHERE state = 'applied' AND held > 0`},
 			{&o.DigestsWaiting, `digests WHERE sent_at IS NULL AND created_at > 0`},
+			{&o.DigestsWaiting, `digests WHERE copied_at IS NULL AND created_at > 0`},
 		} {
-			var err error
-			if *c.n, err = tx.bounded(ctx, restock.CountMax, c.from); err != nil {
-				return err
-			}
-		}
-		for _, from := range []string{`receipts WHERE state = 'held'`, `receipts WHERE state = 'applied' AND held > 0`} {
-			n, err := tx.bounded(ctx, restock.CountMax, from)
+			n, err := tx.bounded(ctx, restock.CountMax, c.from)
 			if err != nil {
 				return err
 			}
-			o.HeldReceipts += n
+			*c.n += n
 		}
 		var err error
 		if o.AdHolds, err = tx.bounded(ctx, restock.CountMax, `ad_holds WHERE slot = 1`); err != nil {

@@ -17,14 +17,18 @@ type channel struct {
 	done     string // when the channel took a digest
 	until    string // nobody else tells it before
 	by       string // the digest whose message tells it; NULL until it is tried
-	incident string // on an incident: the message that told of it
+	incident string // on an incident: the message that told of it; "" when it tells of none
 	digests  string // selects the digests that one message tells
 }
 
 func channelOf(c restock.Channel) channel {
 	ch := channel{done: "sent_at", until: "mailing_until", by: "mailed_by", incident: "mailed_in"}
-	if c == restock.ByWebhook {
+	switch c {
+	case restock.ByMail:
+	case restock.ByWebhook:
 		ch = channel{done: "hooked_at", until: "hooking_until", by: "hooked_by", incident: "hooked_in"}
+	case restock.ByCopy:
+		ch = channel{done: "copied_at", until: "copying_until", by: "copied_by"}
 	}
 	ch.digests = `SELECT d.id FROM digests d WHERE d.` + ch.by + ` = ?`
 	return ch
@@ -108,6 +112,21 @@ type problemSource struct {
 	read  string // id, SKU, subject, summary and time of such rows
 	// byWebhook: it is not told by mail.
 	byWebhook bool
+	// copied: the buyer, who knows the factory, hears of it, too.
+	copied bool
+}
+
+// toldOn reports whether a channel tells of what is here.
+func (p problemSource) toldOn(c restock.Channel) bool {
+	switch c {
+	case restock.ByMail:
+		return !p.byWebhook
+	case restock.ByWebhook:
+		return true
+	case restock.ByCopy:
+		return p.copied
+	}
+	return false
 }
 
 // untold are the rows of a source that have to be told at a time, by the
@@ -186,11 +205,11 @@ func letterSource(where string) problemSource {
 func problemSources() []problemSource {
 	return []problemSource{
 		{
-			kind: restock.ProblemOrderHeld, daily: true, table: "replenishment_orders", where: `t.state = 'held'`,
+			kind: restock.ProblemOrderHeld, daily: true, copied: true, table: "replenishment_orders", where: `t.state = 'held'`,
 			read: `SELECT t.id, p.sku, '', t.held_reason, t.created_at FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
-			kind: restock.ProblemOrderLate, table: "replenishment_orders", where: `t.state = 'closed_short' OR (
+			kind: restock.ProblemOrderLate, copied: true, table: "replenishment_orders", where: `t.state = 'closed_short' OR (
 				t.state IN ('planned', 'sending', 'unknown', 'accepted', 'overdue', 'partly_received') AND EXISTS (
 				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state = 'overdue'))`,
 			read: `SELECT t.id, p.sku, '', t.received || ' of ' || t.quantity || ' came in time; attempts so far: ' || t.attempts, t.created_at
@@ -200,7 +219,7 @@ func problemSources() []problemSource {
 			// Daily, since the order may have been told as late before. A factory
 			// that bears one probe in minutes would let none of many orders be
 			// tried often.
-			kind: restock.ProblemNotPlaced, daily: true, table: "replenishment_orders", where: `t.state = 'planned' AND (EXISTS (
+			kind: restock.ProblemNotPlaced, daily: true, copied: true, table: "replenishment_orders", where: `t.state = 'planned' AND (EXISTS (
 				SELECT 1 FROM factories f WHERE f.id = t.factory_id AND f.breaker_opened >= ` + strconv.Itoa(restock.TriesTold) + `) OR EXISTS (
 				SELECT 1 FROM order_attempts a WHERE a.order_id = t.id AND a.state IN ('not_sent', 'rejected')
 				AND (a.tries >= ` + strconv.Itoa(restock.TriesTold) + ` OR t.attempts >= ` + strconv.Itoa(restock.TriesTold) + `)))`,
@@ -311,12 +330,19 @@ func (t *tx) newDigest(ctx context.Context, r restock.DigestRequest) error {
 	if told == 0 {
 		return nil
 	}
-	hooked := micros(t.now) // there is nobody who takes it
-	if r.Webhook && r.Audience == restock.Operations {
+	buyer, err := t.setting(ctx, settingBuyerEmail)
+	if err != nil {
+		return err
+	}
+	hooked, copied := micros(t.now), micros(t.now) // there is nobody who takes it
+	if r.Audience == restock.Operations && r.Webhook {
 		hooked = nil
 	}
-	return t.must(ctx, `INSERT INTO digests (id, audience, created_at, mailing_until, hooking_until, hooked_at) VALUES (?, ?, ?, 0, 0, ?)`,
-		d.ID, string(r.Audience), micros(t.now), hooked)
+	if r.Audience == restock.Operations && buyer != "" {
+		copied = nil
+	}
+	return t.must(ctx, `INSERT INTO digests (id, audience, created_at, mailing_until, hooking_until, hooked_at, copied_at) VALUES (?, ?, ?, 0, 0, ?, ?)`,
+		d.ID, string(r.Audience), micros(t.now), hooked, copied)
 }
 
 func (t *tx) tellProblems(ctx context.Context, d restock.Digest, r restock.DigestRequest) (int64, error) {
@@ -342,7 +368,7 @@ func (t *tx) tellProblems(ctx context.Context, d restock.Digest, r restock.Diges
 
 // loadDigest reads what is still a problem, or over, of what a message tells.
 // A digest for a buyer who is named no longer tells nothing: operations hear of
-// it from then on.
+// it from then on. So does a copy for one.
 func (t *tx) loadDigest(ctx context.Context, ch channel, r restock.DigestRequest, d *restock.Digest) error {
 	d.Problems, d.Total = nil, 0
 	sources, to, err := t.sourcesOf(ctx, r)
@@ -350,13 +376,14 @@ func (t *tx) loadDigest(ctx context.Context, ch channel, r restock.DigestRequest
 		return err
 	}
 	d.To = to
-	if r.Audience == restock.Operations {
-		if d.Buyer, err = t.setting(ctx, settingBuyerEmail); err != nil {
+	if r.Channel == restock.ByCopy {
+		d.Audience = restock.Buyer
+		if d.To, err = t.setting(ctx, settingBuyerEmail); err != nil || d.To == "" {
 			return err
 		}
 	}
 	for _, src := range sources {
-		if src.byWebhook && r.Channel != restock.ByWebhook {
+		if !src.toldOn(r.Channel) {
 			continue
 		}
 		load := t.loadProblems

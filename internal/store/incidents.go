@@ -192,6 +192,9 @@ func (t *tx) tellRecoveries(ctx context.Context, d restock.Digest) (int64, error
 // markIncidents notes that a message tells of the incidents of its digest, until
 // unmarkIncidents says that it failed.
 func (t *tx) markIncidents(ctx context.Context, ch channel, d restock.Digest) error {
+	if ch.incident == "" {
+		return nil
+	}
 	if _, err := t.Exec(ctx, `UPDATE incidents AS t SET `+ch.incident+` = ? WHERE t.open_key IS NOT NULL AND t.kind <> 'dead_letters'
 		AND t.`+ch.incident+` IS NULL AND t.told_in IN (`+ch.digests+`)`, d.ID, d.ID); err != nil {
 		return err
@@ -207,6 +210,9 @@ func (t *tx) markIncidents(ctx context.Context, ch channel, d restock.Digest) er
 }
 
 func (t *tx) unmarkIncidents(ctx context.Context, ch channel, id restock.DigestID) error {
+	if ch.incident == "" {
+		return nil
+	}
 	_, err := t.Exec(ctx, `UPDATE incidents SET `+ch.incident+` = NULL WHERE `+ch.incident+` = ?`, id)
 	return err
 }
@@ -214,6 +220,9 @@ func (t *tx) unmarkIncidents(ctx context.Context, ch channel, id restock.DigestI
 // loadRecoveries reads what a digest says is over, of what this channel was
 // told, unless it has come again.
 func (t *tx) loadRecoveries(ctx context.Context, ch channel, d *restock.Digest) error {
+	if ch.incident == "" {
+		return nil
+	}
 	var err error
 	d.Recovered, err = collect(ctx, t, `SELECT t.kind, t.subject, t.began_at, t.ended_at FROM incidents t
 		WHERE t.`+ch.incident+` IS NOT NULL AND t.recovery_told_in IN (`+ch.digests+`)

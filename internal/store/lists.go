@@ -320,7 +320,7 @@ func (s *Store) Status(ctx context.Context) (restock.Status, error) {
 			return err
 		}
 		if err := tx.one(ctx, `SELECT (SELECT COUNT(*) FROM receipts WHERE state = 'held' OR (state = 'applied' AND held > 0)),
-			(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL), (SELECT COUNT(*) FROM digests WHERE hooked_at IS NULL)`, nil,
+			(SELECT COUNT(*) FROM digests WHERE sent_at IS NULL) + (SELECT COUNT(*) FROM digests WHERE copied_at IS NULL), (SELECT COUNT(*) FROM digests WHERE hooked_at IS NULL)`, nil,
 			&st.ReceiptsHeld, &st.DigestsWaiting, &st.WebhooksWaiting); err != nil {
 			return err
 		}

@@ -85,6 +85,11 @@ func TestMailsOfTheOldSchemaGoOnAndAWebhookHearsNothingOfThem(t *testing.T) {
 	if d, told, err := s.BeginDigest(t.Context(), hook); told || err != nil {
 		t.Errorf("the webhook is told %+v, %v", d, err)
 	}
+	copied := byMail()
+	copied.Channel = restock.ByCopy
+	if d, told, err := s.BeginDigest(t.Context(), copied); told || err != nil {
+		t.Errorf("the buyer is told %+v, %v", d, err)
+	}
 	d, told, err := s.BeginDigest(t.Context(), byMail())
 	const onItsWay = "01a21329-bac7-7ea7-88b7-106bdbd01c10"
 	if err != nil || !told || d.ID.String() != onItsWay || d.Total != 1 || d.Problems[0].Kind != restock.ProblemReceiptHeld {

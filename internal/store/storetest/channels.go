@@ -2,12 +2,15 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue/driver"
+	"github.com/restock/restock/internal/store"
 )
 
 func channelChecks() []check {
@@ -16,6 +19,8 @@ func channelChecks() []check {
 		{"WhatWaitedForOneIsOneMessage", channelAway},
 		{"ARepeatHasTheSameID", channelRepeat},
 		{"OneThatWasNotThereHearsNothingOfBefore", channelNew},
+		{"ACopyIsOfOrdersAlone", channelCopy},
+		{"WithoutABuyerThereIsNoCopy", channelNoBuyer},
 		{"ADeadLetterOfTheOpsQueueIsToldByWebhookAlone", channelOpsQueue},
 		{"AThousandDeadLettersAreOneLine", channelThousand},
 		{"DeadLettersAreGroupedByQueueAndType", channelGroups},
@@ -40,55 +45,83 @@ func (s *shop) failsOn(c restock.Channel) restock.Digest {
 	return d
 }
 
-func channels() []restock.Channel { return []restock.Channel{restock.ByMail, restock.ByWebhook} }
+func channels() []restock.Channel {
+	return []restock.Channel{restock.ByMail, restock.ByWebhook, restock.ByCopy}
+}
 
-func channelsApart(t *testing.T, h harness) {
-	for _, first := range channels() {
-		other := restock.ByMail
-		if first == restock.ByMail {
-			other = restock.ByWebhook
-		}
-		s := h.shop(t, catalogue(plain("A", 1)))
-		s.problem(1)
-		d := s.begin(toldBy(first, true), true)
-		same := s.begin(toldBy(other, true), true) // while it is told on the first
-		if diff := cmp.Diff(d, same); diff != "" {
-			t.Errorf("the %s is told (-%s +%s):\n%s", other, first, other, diff)
-		}
-		s.must(s.EndDigest(s.ctx(), d.ID, first))
-		s.toldOn(first, false)
-		s.must(s.FailDigest(s.ctx(), d.ID, other))
-		if again := s.toldOn(other, true); again.ID != d.ID || again.Total != 1 {
-			t.Errorf("the %s is told %+v again, want %s", other, again, d.ID)
-		}
-		s.toldOn(other, false)
-		s.toldOn(first, false)
+// without are the other channels.
+func without(c restock.Channel) []restock.Channel {
+	return slices.DeleteFunc(channels(), func(other restock.Channel) bool { return other == c })
+}
+
+// channelShop has a buyer, and products whose orders all channels tell of.
+func (h harness) channelShop(t *testing.T) *shop {
+	t.Helper()
+	const products = 10
+	c := catalogue(many(products)...)
+	c.BuyerEmail = "buyer@donut.example"
+	return h.shop(t, c)
+}
+
+// trouble has the factory refuse an order.
+func (s *shop) trouble(n int) {
+	s.t.Helper()
+	s.order(restock.SKU(fmt.Sprintf("P-%04d", n)), 10)
+	s.settle(s.claim(), restock.AttemptRejected)
+}
+
+// wantSame compares what two channels tell, whoever hears it.
+func (s *shop) wantSame(first, second restock.Digest) {
+	s.t.Helper()
+	if diff := cmp.Diff(first, second, cmpopts.IgnoreFields(restock.Digest{}, "Audience", "To")); diff != "" {
+		s.t.Errorf("digests (-first +second):\n%s", diff)
 	}
 }
 
-// channelAway lets one channel fail for hours: the other hears of each problem,
+func channelsApart(t *testing.T, h harness) {
+	for _, first := range channels() {
+		for _, other := range without(first) {
+			s := h.channelShop(t)
+			s.trouble(1)
+			d := s.begin(toldBy(first, true), true)
+			s.wantSame(d, s.begin(toldBy(other, true), true)) // while it is told on the first
+			s.must(s.EndDigest(s.ctx(), d.ID, first))
+			s.toldOn(first, false)
+			s.must(s.FailDigest(s.ctx(), d.ID, other))
+			if again := s.toldOn(other, true); again.ID != d.ID || again.Total != 1 {
+				t.Errorf("the %s is told %+v again, want %s", other, again, d.ID)
+			}
+			s.toldOn(other, false)
+			s.toldOn(first, false)
+		}
+	}
+}
+
+// channelAway lets one channel fail for hours: the others hear of each problem,
 // and the one gets what it tried, and then one message of all the rest.
 func channelAway(t *testing.T, h harness) {
 	for _, away := range channels() {
-		there := restock.ByMail
-		if away == restock.ByMail {
-			there = restock.ByWebhook
+		s := h.channelShop(t)
+		others := func() {
+			t.Helper()
+			for _, there := range without(away) {
+				if d := s.toldOn(there, true); d.Total != 1 {
+					t.Errorf("the %s is told %+v, want of one problem", there, d)
+				}
+				s.toldOn(there, false)
+			}
 		}
-		s := h.shop(t, catalogue(plain("A", 1)))
-		s.problem(0)
+		s.trouble(0)
 		tried := s.failsOn(away)
 		const more = 5
 		for n := range 1 + more {
-			if d := s.toldOn(there, true); d.Total != 1 {
-				t.Errorf("the %s is told %+v, want of one problem", there, d)
-			}
+			others()
 			if again := s.failsOn(away); again.ID != tried.ID || again.Total != 1 {
 				t.Errorf("the %s tries %+v, want what it tried before", away, again)
 			}
-			s.toldOn(there, false)
 			s.clock.advance(gap)
 			if n < more {
-				s.problem(1 + n)
+				s.trouble(1 + n)
 			}
 		}
 		if d := s.toldOn(away, true); d.ID != tried.ID {
@@ -98,10 +131,8 @@ func channelAway(t *testing.T, h harness) {
 		if rest.ID == tried.ID || rest.Total != more {
 			t.Errorf("the %s is told %+v, want the %d problems of meanwhile", away, rest, more)
 		}
-		s.problem(99)
-		if d := s.toldOn(there, true); d.Total != 1 {
-			t.Errorf("the %s is told %+v, want the last problem", there, d)
-		}
+		s.trouble(1 + more)
+		others()
 		if d := s.toldOn(away, true); d.ID != rest.ID || d.Total != more {
 			t.Errorf("the %s repeats %+v, want %s and nothing that came since", away, d, rest.ID)
 		}
@@ -109,14 +140,14 @@ func channelAway(t *testing.T, h harness) {
 			t.Errorf("the %s is told %+v, want the last problem", away, d)
 		}
 		s.toldOn(away, false)
-		s.wantCount(`SELECT COUNT(*) FROM digests WHERE sent_at IS NULL OR hooked_at IS NULL`, 0)
+		s.wantCount(`SELECT COUNT(*) FROM digests WHERE sent_at IS NULL OR hooked_at IS NULL OR copied_at IS NULL`, 0)
 	}
 }
 
 func channelRepeat(t *testing.T, h harness) {
 	for _, c := range channels() {
-		s := h.shop(t, catalogue(plain("A", 1)))
-		s.problem(1)
+		s := h.channelShop(t)
+		s.trouble(1)
 		first := s.begin(toldBy(c, true), true)
 		s.begin(toldBy(c, true), false) // somebody is telling it
 		s.clock.advance(mailing)
@@ -126,6 +157,60 @@ func channelRepeat(t *testing.T, h harness) {
 		s.must(s.EndDigest(s.ctx(), first.ID, c))
 		s.clock.advance(mailing)
 		s.toldOn(c, false)
+	}
+}
+
+// channelCopy has problems of each sort: a copy is of the orders alone, and
+// nothing that is not an order's makes one, nor does what awaits approval.
+func channelCopy(t *testing.T, h harness) {
+	s := h.channelShop(t)
+	s.trouble(1)
+	s.problem(1)
+	s.die(restock.StockQueue)
+	if d := s.toldOn(restock.ByMail, true); d.Total != 3 || d.To != "" || d.Audience != restock.Operations {
+		t.Errorf("operations are told %+v, want of all", d)
+	}
+	d := s.toldOn(restock.ByCopy, true)
+	if d.Total != 1 || d.Problems[0].Kind != restock.ProblemOrderHeld || d.To != "buyer@donut.example" || d.Audience != restock.Buyer {
+		t.Errorf("the buyer is told %+v, want of the order alone", d)
+	}
+	s.clock.advance(gap)
+	s.problem(2)
+	s.told(true)
+	if d := s.toldOn(restock.ByCopy, true); !d.Empty() {
+		t.Errorf("the buyer is told %+v, want nothing", d)
+	}
+	s.awaiting("P-0002", 10)
+	s.toldBuyer(true)
+	s.toldOn(restock.ByCopy, false)
+	s.wantCount(`SELECT COUNT(*) FROM digests WHERE copied_at IS NULL`, 0)
+}
+
+// channelNoBuyer: no copy waits for somebody who is not named, nor for one who
+// is named no longer.
+func channelNoBuyer(t *testing.T, h harness) {
+	c := catalogue(many(2)...)
+	s := h.shop(t, c)
+	s.trouble(0)
+	s.told(true)
+	s.toldOn(restock.ByCopy, false)
+	s.wantCount(`SELECT COUNT(*) FROM digests WHERE copied_at IS NULL`, 0)
+
+	c.BuyerEmail = "buyer@donut.example"
+	_, err := s.ApplyCatalog(s.ctx(), c, store.CreateAndEdit)
+	s.must(err)
+	s.clock.advance(gap)
+	s.trouble(1)
+	if d := s.failsOn(restock.ByCopy); d.Total != 1 {
+		t.Errorf("the buyer is told %+v, want of what came since", d)
+	}
+	s.exec(`UPDATE settings SET value = '' WHERE name = 'buyer_email'`)
+	if d := s.toldOn(restock.ByCopy, true); !d.Empty() || d.To != "" {
+		t.Errorf("a buyer who is named no longer is told %+v", d)
+	}
+	s.toldOn(restock.ByCopy, false)
+	if d := s.told(true); d.Total != 1 {
+		t.Errorf("operations are told %+v, want of the order", d)
 	}
 }
 
@@ -207,7 +292,7 @@ func channelThousand(t *testing.T, h harness) {
 	if n != letters {
 		t.Fatalf("%d messages died, want %d", n, letters)
 	}
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		d := s.toldOn(c, true)
 		if d.Total != letters || len(d.Problems) != 1 {
 			t.Fatalf("the %s tells %d problems in %d lines, want %d in 1", c, d.Total, len(d.Problems), letters)

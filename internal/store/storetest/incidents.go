@@ -167,7 +167,7 @@ func incidentTold(t *testing.T, h harness) {
 	want := restock.Problem{
 		Kind: restock.ProblemQueueOld, ID: s.open()[0].ID.String(), Subject: restock.AdQueue, Summary: "5 wait", Since: began, Count: 1,
 	}
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		d := s.toldOn(c, true)
 		if diff := cmp.Diff([]restock.Problem{want}, d.Problems); diff != "" || d.Total != 1 || len(d.Recovered) > 0 {
 			t.Errorf("the %s tells %+v (-want +got):\n%s", c, d, diff)
@@ -175,14 +175,14 @@ func incidentTold(t *testing.T, h harness) {
 	}
 	s.clock.advance(restock.ToldAgainAfter)
 	s.observe(restock.Present)
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		s.toldOn(c, false) // it goes on
 	}
 	s.clock.advance(time.Minute)
 	until := s.clock.now()
 	s.over()
 	over := restock.Recovery{Kind: restock.IncidentQueueOld, Subject: restock.AdQueue, Since: began, Until: until}
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		d := s.toldOn(c, true)
 		if diff := cmp.Diff([]restock.Recovery{over}, d.Recovered); diff != "" || d.Total != 0 {
 			t.Errorf("the %s tells %+v, recovered (-want +got):\n%s", c, d, diff)
@@ -190,7 +190,7 @@ func incidentTold(t *testing.T, h harness) {
 	}
 	s.clock.advance(gap)
 	s.over()
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		s.toldOn(c, false)
 	}
 }
@@ -229,7 +229,7 @@ func incidentFlaps(t *testing.T, h harness) {
 }
 
 func incidentToldSomewhere(t *testing.T, h harness) {
-	for _, heard := range channels() {
+	for _, heard := range without(restock.ByCopy) {
 		deaf := restock.ByMail
 		if heard == restock.ByMail {
 			deaf = restock.ByWebhook
@@ -253,12 +253,12 @@ func incidentToldSomewhere(t *testing.T, h harness) {
 
 	s := h.shop(t, restock.Catalog{})
 	s.observe(restock.Present)
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		s.failsOn(c)
 	}
 	s.over()
 	s.clock.advance(gap)
-	for _, c := range channels() {
+	for _, c := range without(restock.ByCopy) {
 		if d := s.toldOn(c, true); !d.Empty() { // what was tried
 			t.Errorf("nobody heard of it, and the %s tells %+v", c, d)
 		}
