@@ -83,6 +83,11 @@ type Digest struct {
 // Empty reports whether there is nothing to tell: all solved itself.
 func (d Digest) Empty() bool { return d.Total == 0 && len(d.Recovered) == 0 }
 
+// UndeliveredPrefix begins the cause of a dead letter of the ops queue that is
+// about a mail to somebody else than operations. They are told of it by mail;
+// of all other dead letters of that queue a mail could come back, too, and so on.
+const UndeliveredPrefix = "mail undelivered: "
+
 // TriesTold is after how many tries operations hear that a factory cannot be
 // reached, or puts an order off.
 const TriesTold = 5

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/mail"
+	"slices"
 	"strings"
 
+	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue"
 )
 
@@ -15,7 +18,8 @@ import (
 // come hours later. Amazon SES reports it, and complaints of readers, as JSON on
 // a topic, from where it comes to the ops queue as a message of others. Each is
 // a dead letter that says who did not get what: it waits on the desk until a
-// person has corrected the address.
+// person has corrected the address. Operations get a mail about it, unless the
+// mail was to them: then that would come back, too.
 
 // foreignBody is such a message as the engine keeps it.
 type foreignBody struct {
@@ -76,33 +80,57 @@ func (o *Office) foreign(ctx context.Context, m queue.Message) error {
 		return nil
 	}
 	o.log.ErrorContext(ctx, "a mail was not received", keyFeedback, what)
+	if event.concernsOthers(o.cfg.To) {
+		what = restock.UndeliveredPrefix + what
+	}
 	return queue.Discard(errors.New(what))
+}
+
+// concernsOthers reports whether a mail was not to the address of operations. Its
+// destinations say so also when it was passed on, and came back from elsewhere. An
+// event that names nobody may be about any mail.
+func (e feedback) concernsOthers(operations string) bool {
+	about := slices.Clone(e.Mail.Destination)
+	for _, r := range slices.Concat(e.Bounce.Recipients, e.Complaint.Recipients) {
+		about = append(about, r.Address)
+	}
+	own := bareAddress(operations)
+	return len(about) > 0 && !slices.ContainsFunc(about, func(to string) bool { return bareAddress(to) == own })
+}
+
+// bareAddress is the address in a text that may have a name beside it, to be
+// compared.
+func bareAddress(text string) string {
+	if a, err := mail.ParseAddress(text); err == nil {
+		text = a.Address
+	}
+	return strings.ToLower(strings.TrimSpace(text))
 }
 
 // words says what happened to a mail, and whether a person has to do something.
 func (e feedback) words() (what string, bad bool) {
-	mail := "a mail"
+	subject := "a mail"
 	if kind := e.Mail.Tags["kind"]; len(kind) > 0 {
-		mail = "the mail " + oneLine(kind[0])
+		subject = "the mail " + oneLine(kind[0])
 	}
 	if e.Mail.CommonHeaders.Subject != "" {
-		mail += fmt.Sprintf(" %q", oneLine(e.Mail.CommonHeaders.Subject))
+		subject += fmt.Sprintf(" %q", oneLine(e.Mail.CommonHeaders.Subject))
 	}
 	const suppressed = "correct the address, take it off the suppression list of SES, and tell the person in another way; then discard this"
 	switch kind := cmp.Or(e.EventType, e.NotificationType); kind {
 	case "Bounce":
-		return fmt.Sprintf("%s came back from %s (%s, %s): %s", mail, e.readers(e.Bounce.Recipients), e.Bounce.Type, e.Bounce.SubType, suppressed), true
+		return fmt.Sprintf("%s came back from %s (%s, %s): %s", subject, e.readers(e.Bounce.Recipients), e.Bounce.Type, e.Bounce.SubType, suppressed), true
 	case "Complaint":
-		return fmt.Sprintf("%s was reported as unwanted by %s (%s): ask the person, and %s", mail, e.readers(e.Complaint.Recipients),
+		return fmt.Sprintf("%s was reported as unwanted by %s (%s): ask the person, and %s", subject, e.readers(e.Complaint.Recipients),
 			cmp.Or(e.Complaint.Type, "no reason"), suppressed), true
 	case "Reject":
-		return fmt.Sprintf("%s to %s was rejected by SES: %s", mail, e.readers(nil), oneLine(e.Reject.Reason)), true
+		return fmt.Sprintf("%s to %s was rejected by SES: %s", subject, e.readers(nil), oneLine(e.Reject.Reason)), true
 	case "Rendering Failure", "RenderingFailure":
-		return fmt.Sprintf("%s to %s could not be made by SES: %s", mail, e.readers(nil), oneLine(e.Failure.Message)), true
+		return fmt.Sprintf("%s to %s could not be made by SES: %s", subject, e.readers(nil), oneLine(e.Failure.Message)), true
 	case "DeliveryDelay":
-		return fmt.Sprintf("%s to %s is late (%s); SES goes on trying", mail, e.readers(e.Delay.Recipients), e.Delay.Type), false
+		return fmt.Sprintf("%s to %s is late (%s); SES goes on trying", subject, e.readers(e.Delay.Recipients), e.Delay.Type), false
 	case "Send", "Delivery", "Open", "Click", "Subscription":
-		return fmt.Sprintf("%s to %s: %s", mail, e.readers(nil), kind), false
+		return fmt.Sprintf("%s to %s: %s", subject, e.readers(nil), kind), false
 	}
 	return "", false
 }

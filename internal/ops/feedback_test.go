@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/restock/restock"
 	"github.com/restock/restock/internal/ops"
 	"github.com/restock/restock/internal/queue"
 )
@@ -13,7 +15,7 @@ import (
 // SES documents for a configuration set and for an identity.
 func TestWhatComesBackFromAMailIsADeadLetterThatSaysSo(t *testing.T) {
 	t.Parallel()
-	office := ops.New(nil, nil, nil, ops.Config{})
+	office := ops.New(nil, nil, nil, ops.Config{To: "ops@donut.example"})
 	handler := office.Handlers()["foreign"]
 	for _, row := range []struct {
 		event   string
@@ -46,4 +48,59 @@ func TestWhatComesBackFromAMailIsADeadLetterThatSaysSo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestABounceIsToldToOperationsByMailUnlessItIsTheirs has mails come back from the
+// ad manager, from the buyer and from operations themselves, straight and passed
+// on: about the last kind no mail goes, since that would come back, too.
+func TestABounceIsToldToOperationsByMailUnlessItIsTheirs(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		event  string
+		mailed bool
+	}{
+		"the ad manager":          {bounce("ads@donut.example", "ads@donut.example"), true},
+		"a name beside it":        {bounce("Ads <ads@donut.example>", "Ads <ads@donut.example>"), true},
+		"an address like theirs":  {bounce("shop-ops@donut.example", "shop-ops@donut.example"), true},
+		"operations":              {bounce("ops@donut.example", "ops@donut.example"), false},
+		"operations in capitals":  {bounce("OPS@Donut.example", "OPS@Donut.example"), false},
+		"operations with a name":  {bounce("Operations <ops@donut.example>", "ops@donut.example"), false},
+		"operations, passed on":   {bounce("somebody@elsewhere.example", "ops@donut.example"), false},
+		"operations among others": {bounce("ads@donut.example", "ads@donut.example", "ops@donut.example"), false},
+		"nobody is named":         {`{"eventType":"Reject","reject":{"reason":"Bad content"},"mail":{}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rc := receive(t)
+			d := open(t, rc.hookedTo)
+			body, err := json.Marshal(map[string]string{"message": row.event})
+			d.must(err)
+			err = d.office.Handlers()["foreign"](t.Context(), queue.Message{Type: "foreign", Body: body})
+			if !queue.IsDiscard(err) {
+				t.Fatalf("%v, want a dead letter", err)
+			}
+			d.refused() // it puts a message on the ops queue
+			d.dieOf(restock.OpsQueue, err.Error())
+			for range 3 {
+				d.must(d.office.Tell(t.Context()))
+				d.must(d.office.Post(t.Context()))
+				d.clock.advance(time.Hour)
+			}
+			mails := d.box.sent()
+			if len(mails) != 1 || strings.Contains(mails[0].Text, err.Error()) != row.mailed {
+				t.Errorf("mails %+v, want one that tells of %q: %t", mails, err, row.mailed)
+			}
+			hooks := rc.got()
+			if len(hooks) != 1 || hooks[0].Data.Total != 2 || !strings.HasSuffix(hooks[0].Data.Problems[0].Summary, err.Error()) {
+				t.Errorf("webhooks %+v, want one that tells of %q", hooks, err)
+			}
+		})
+	}
+}
+
+// bounce is an event of SES about a mail to destinations that came back from an
+// address.
+func bounce(from string, destinations ...string) string {
+	all, _ := json.Marshal(destinations) // strings can be written
+	return `{"eventType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{"emailAddress":"` + from + `"}]},"mail":{"destination":` + string(all) + `}}`
 }

@@ -240,11 +240,16 @@ func (d *desk) refusedOf(sku restock.SKU) restock.OrderID {
 // die gives up the next message of a queue.
 func (d *desk) die(name string) queue.ID {
 	d.t.Helper()
+	return d.dieOf(name, "it cannot be read")
+}
+
+func (d *desk) dieOf(name, cause string) queue.ID {
+	d.t.Helper()
 	got, err := d.store.Queue().Receive(d.t.Context(), name, driver.Request{Max: 1, Visibility: time.Minute})
 	d.must(err)
 	if len(got) != 1 {
 		d.t.Fatalf("%d messages on %s", len(got), name)
 	}
-	d.must(d.store.Queue().Dead(d.t.Context(), got[0], "it cannot be read"))
+	d.must(d.store.Queue().Dead(d.t.Context(), got[0], cause))
 	return got[0].ID
 }

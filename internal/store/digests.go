@@ -179,16 +179,20 @@ func awaitingSource() problemSource {
 	}
 }
 
+// undelivered are the letters that are about a mail to somebody else than
+// operations.
+const undelivered = `COALESCE(t.last_error, '') LIKE '` + restock.UndeliveredPrefix + `%'`
+
 // deadLetterSource are the dead letters that operations hear of, a line for each
-// queue and type. Those of the ops queue itself are left out: a mail about a mail
-// that fails would never end.
+// queue and type. Those of the ops queue itself are left out, unless they are about
+// a mail to somebody else: a mail about a mail that fails would never end.
 func deadLetterSource() problemSource {
-	return letterSource(`t.state = 'dead' AND t.queue <> '` + restock.OpsQueue + `'`)
+	return letterSource(`t.state = 'dead' AND (t.queue <> '` + restock.OpsQueue + `' OR ` + undelivered + `)`)
 }
 
-// opsLetterSource are the dead letters of the ops queue.
+// opsLetterSource are the other dead letters of the ops queue.
 func opsLetterSource() problemSource {
-	src := letterSource(`t.state = 'dead' AND t.queue = '` + restock.OpsQueue + `'`)
+	src := letterSource(`t.state = 'dead' AND t.queue = '` + restock.OpsQueue + `' AND NOT ` + undelivered)
 	src.byWebhook = true
 	return src
 }

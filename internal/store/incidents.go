@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/restock/restock"
@@ -199,14 +200,14 @@ func (t *tx) markIncidents(ctx context.Context, ch channel, d restock.Digest) er
 		AND t.`+ch.incident+` IS NULL AND t.told_in IN (`+ch.digests+`)`, d.ID, d.ID); err != nil {
 		return err
 	}
-	for _, p := range d.Problems {
-		if p.Kind == restock.ProblemDeadLetter && p.Subject != restock.OpsQueue {
-			_, err := t.Exec(ctx, `UPDATE incidents SET `+ch.incident+` = ? WHERE open_key = ? AND `+ch.incident+` IS NULL`,
-				d.ID, openKey(restock.IncidentDeadLetters, ""))
-			return err
-		}
+	if !slices.ContainsFunc(d.Problems, func(p restock.Problem) bool { return p.Kind == restock.ProblemDeadLetter }) {
+		return nil
 	}
-	return nil
+	src := deadLetterSource()
+	_, err := t.Exec(ctx, `UPDATE incidents SET `+ch.incident+` = ? WHERE open_key = ? AND `+ch.incident+` IS NULL
+		AND EXISTS (SELECT 1 FROM `+src.table+` t WHERE t.told_in IN (`+ch.digests+`) AND (`+src.where+`))`,
+		d.ID, openKey(restock.IncidentDeadLetters, ""), d.ID)
+	return err
 }
 
 func (t *tx) unmarkIncidents(ctx context.Context, ch channel, id restock.DigestID) error {

@@ -22,6 +22,7 @@ func channelChecks() []check {
 		{"ACopyIsOfOrdersAlone", channelCopy},
 		{"WithoutABuyerThereIsNoCopy", channelNoBuyer},
 		{"ADeadLetterOfTheOpsQueueIsToldByWebhookAlone", channelOpsQueue},
+		{"AnUndeliveredMailToOthersIsToldByMail", channelUndelivered},
 		{"AThousandDeadLettersAreOneLine", channelThousand},
 		{"DeadLettersAreGroupedByQueueAndType", channelGroups},
 	}
@@ -253,6 +254,49 @@ func channelOpsQueue(t *testing.T, h harness) {
 	s.toldOn(restock.ByMail, false)
 	s.toldOn(restock.ByWebhook, false)
 	s.wantCount(`SELECT COUNT(*) FROM incidents`, 0)
+}
+
+// channelUndelivered has two dead letters of the ops queue, one about a mail that
+// somebody else than operations did not get.
+func channelUndelivered(t *testing.T, h harness) {
+	s := h.channelShop(t)
+	s.trouble(1)
+	s.trouble(2)
+	s.die(restock.OpsQueue)
+	const cause = restock.UndeliveredPrefix + "it came back from ads@donut.example"
+	_, last := s.dieAll(restock.OpsQueue, cause)
+	letters := func(d restock.Digest) []string {
+		var all []string
+		for _, p := range d.Problems {
+			if p.Kind == restock.ProblemDeadLetter {
+				all = append(all, p.Summary)
+			}
+		}
+		return all
+	}
+	mail, hook := s.toldOn(restock.ByMail, true), s.toldOn(restock.ByWebhook, true)
+	told, alone := "ops-queue-dlq: order.held: "+cause+" 1", "ops-queue-dlq: order.held: it cannot be read"
+	if diff := cmp.Diff([]string{told}, letters(mail)); diff != "" {
+		t.Errorf("the mail tells of dead letters (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{told, alone}, letters(hook)); diff != "" {
+		t.Errorf("the webhook tells of dead letters (-want +got):\n%s", diff)
+	}
+	if n := len(letters(s.toldOn(restock.ByCopy, true))); n > 0 {
+		t.Errorf("the buyer is told of %d dead letters", n)
+	}
+	done, err := s.Queue().Redrive(s.ctx(), restock.OpsQueue, last)
+	s.must(err)
+	if !done {
+		t.Fatal("it is not redriven")
+	}
+	s.over() // the other letter is none that a mail told of
+	for _, c := range without(restock.ByCopy) {
+		s.clock.advance(gap)
+		if d := s.toldOn(c, true); d.Total != 0 || len(d.Recovered) != 1 {
+			t.Errorf("the %s tells %+v, want that there are no dead letters", c, d)
+		}
+	}
 }
 
 // dieAll gives up whatever can be received from a queue, each with its own
