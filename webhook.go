@@ -48,8 +48,9 @@ type WebhookTarget struct {
 	Webhook
 
 	AdvertisementID AdvertisementID
-	// SecretBefore signs, too, for a while after a rotation; "" does not.
-	SecretBefore string
+	// SecretsBefore sign, too, each for a while after the rotation that replaced it;
+	// the latest first, at most WebhookSecretsBefore.
+	SecretsBefore []string
 }
 
 // The limits of webhooks.
@@ -59,8 +60,10 @@ const (
 	WebhooksMax             = 50
 	WebhookURLBytesMax      = 2000
 	WebhookDescriptionBytes = 500
-	// WebhookSecretOverlap is how long the secret before a rotation signs, too.
+	// WebhookSecretOverlap is how long the secret before a rotation signs, too, and
+	// WebhookSecretsBefore how many of them do at the same time.
 	WebhookSecretOverlap = 24 * time.Hour
+	WebhookSecretsBefore = 2
 )
 
 // WebhookQueuePrefix begins the name of the queue of a subscription; its id

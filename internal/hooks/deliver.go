@@ -231,14 +231,14 @@ func (r *receiver) sender(target restock.WebhookTarget) (*webhook.Sender, error)
 	if err != nil {
 		return nil, err
 	}
-	var before webhook.Secret
-	if target.SecretBefore != "" {
-		if before, err = webhook.ParseSecret(target.SecretBefore); err != nil {
+	before := make([]webhook.Secret, len(target.SecretsBefore))
+	for i, text := range target.SecretsBefore {
+		if before[i], err = webhook.ParseSecret(text); err != nil {
 			return nil, err
 		}
 	}
 	return webhook.New(target.URL, webhook.Config{
-		Secret: secret, SecretBefore: before, Allow: r.cfg.Guard.Allow, TLS: r.cfg.TLS, TotalTimeout: r.cfg.PostTimeout, Now: r.cfg.Now,
+		Secret: secret, SecretsBefore: before, Allow: r.cfg.Guard.Allow, TLS: r.cfg.TLS, TotalTimeout: r.cfg.PostTimeout, Now: r.cfg.Now,
 	})
 }
 

@@ -88,14 +88,15 @@ func splitTypes(text string) []restock.EventType {
 }
 
 const webhookColumns = `SELECT w.id, w.url, w.description, w.event_types, COALESCE(a.name, ''), w.paused, w.created_at,
-		w.taken_at, w.failing_since, w.failures, w.last_error, w.secret, w.secret_before, w.before_until, w.acknowledges
+		w.taken_at, w.failing_since, w.failures, w.last_error, w.secret, w.secret_before, w.before_until, w.secret_older, w.older_until, w.acknowledges
 	FROM webhooks w LEFT JOIN advertisements a ON a.id = w.acknowledges`
 
 func scanTarget(rows *sql.Rows) (webhookRow, error) {
 	var w webhookRow
 	var types string
 	err := rows.Scan(&w.ID, &w.URL, &w.Description, &types, &w.Acknowledges, &w.Paused, instant{&w.CreatedAt},
-		instant{&w.TakenAt}, instant{&w.FailingSince}, &w.Failures, &w.LastError, &w.Secret, &w.SecretBefore, instant{&w.beforeUntil}, &w.AdvertisementID)
+		instant{&w.TakenAt}, instant{&w.FailingSince}, &w.Failures, &w.LastError, &w.Secret,
+		&w.before.secret, instant{&w.before.until}, &w.older.secret, instant{&w.older.until}, &w.AdvertisementID)
 	w.Events = splitTypes(types)
 	return w, err
 }
@@ -103,8 +104,17 @@ func scanTarget(rows *sql.Rows) (webhookRow, error) {
 type webhookRow struct {
 	restock.WebhookTarget
 
-	beforeUntil time.Time
+	before, older earlierSecret
 }
+
+// earlierSecret signs, too, until a time.
+type earlierSecret struct {
+	secret string
+	until  time.Time
+}
+
+// signs reports whether it does at a time.
+func (e earlierSecret) signs(now time.Time) bool { return e.until.After(now) }
 
 func scanWebhook(rows *sql.Rows) (restock.Webhook, error) {
 	row, err := scanTarget(rows)
@@ -165,8 +175,10 @@ func (s *Store) WebhookTarget(ctx context.Context, id restock.WebhookID) (restoc
 		if row, err = tx.webhookRow(ctx, id); err != nil {
 			return err
 		}
-		if !row.beforeUntil.After(tx.now) {
-			row.SecretBefore = ""
+		for _, e := range []earlierSecret{row.before, row.older} {
+			if e.signs(tx.now) {
+				row.SecretsBefore = append(row.SecretsBefore, e.secret)
+			}
 		}
 		return nil
 	})
@@ -228,7 +240,8 @@ func changed(c restock.WebhookChange) string {
 }
 
 // RotateWebhookSecret gives a subscription another secret. The one before signs,
-// too, for restock.WebhookSecretOverlap.
+// too, for restock.WebhookSecretOverlap, however soon the next rotation is. The
+// error is of kind Conflict while restock.WebhookSecretsBefore sign already.
 func (s *Store) RotateWebhookSecret(ctx context.Context, id restock.WebhookID, secret string, act restock.Act) (restock.Webhook, error) {
 	var w restock.Webhook
 	err := s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
@@ -236,8 +249,17 @@ func (s *Store) RotateWebhookSecret(ctx context.Context, id restock.WebhookID, s
 		if err != nil {
 			return err
 		}
-		if err := tx.must(ctx, `UPDATE webhooks SET secret = ?, secret_before = ?, before_until = ? WHERE id = ?`,
-			secret, row.Secret, micros(tx.now.Add(restock.WebhookSecretOverlap)), id); err != nil {
+		if row.before.signs(tx.now) && row.older.signs(tx.now) {
+			return restock.Errorf(restock.Conflict, restock.CodeConflict,
+				"%d earlier secrets of webhook %s sign, too, as many as may; rotate again after %s, or remove the webhook and make another one, if no secret of it may sign any more",
+				restock.WebhookSecretsBefore, id, row.older.until.Format(time.RFC3339))
+		}
+		var older earlierSecret
+		if row.before.signs(tx.now) {
+			older = row.before
+		}
+		if err := tx.must(ctx, `UPDATE webhooks SET secret = ?, secret_before = ?, before_until = ?, secret_older = ?, older_until = ? WHERE id = ?`,
+			secret, row.Secret, micros(tx.now.Add(restock.WebhookSecretOverlap)), older.secret, micros(older.until), id); err != nil {
 			return err
 		}
 		w = row.Webhook
@@ -258,7 +280,7 @@ func (s *Store) RemoveWebhook(ctx context.Context, id restock.WebhookID, act res
 		}
 		w = row.Webhook
 		w.Secret = ""
-		if err := tx.must(ctx, `UPDATE webhooks SET deleted_at = ?, secret = '', secret_before = '' WHERE id = ?`, micros(tx.now), id); err != nil {
+		if err := tx.must(ctx, `UPDATE webhooks SET deleted_at = ?, secret = '', secret_before = '', secret_older = '' WHERE id = ?`, micros(tx.now), id); err != nil {
 			return err
 		}
 		return tx.audit(ctx, act, "webhook.remove", id.String(), restock.ProductID{}, "")

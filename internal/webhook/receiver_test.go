@@ -55,7 +55,7 @@ func TestTheReceiverOfTheDocumentVerifies(t *testing.T) {
 		t.Errorf("docs/webhooks.md has another receiver than this:\n%s", function)
 	}
 
-	old, fresh := webhook.NewSecret(), webhook.NewSecret()
+	older, old, fresh := webhook.NewSecret(), webhook.NewSecret(), webhook.NewSecret()
 	var head http.Header
 	var body []byte
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -70,7 +70,7 @@ func TestTheReceiverOfTheDocumentVerifies(t *testing.T) {
 		}
 		return s
 	}
-	sender, err := webhook.New(server.URL, webhook.Config{Secret: secret(fresh), SecretBefore: secret(old)})
+	sender, err := webhook.New(server.URL, webhook.Config{Secret: secret(fresh), SecretsBefore: []webhook.Secret{secret(old), secret(older)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,7 @@ func TestTheReceiverOfTheDocumentVerifies(t *testing.T) {
 	}{
 		"as it was sent":         {fresh, head, string(body), now, true},
 		"with the secret before": {old, head, string(body), now, true},
+		"with the one before it": {older, head, string(body), now, true},
 		"with another secret":    {webhook.NewSecret(), head, string(body), now, false},
 		"another body":           {fresh, head, string(body) + " ", now, false},
 		"another id":             {fresh, other, string(body), now, false},

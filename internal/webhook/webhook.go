@@ -107,10 +107,10 @@ func (s Secret) sign(m Message, timestamp string) string {
 // Config adjusts a Sender. The zero Config works.
 type Config struct {
 	Secret Secret
-	// SecretBefore signs, too, while receivers learn of a new secret.
-	SecretBefore Secret
-	DialTimeout  time.Duration // to resolve and connect
-	TotalTimeout time.Duration // from the first step to the status of the answer
+	// SecretsBefore sign, too, while receivers learn of a new secret.
+	SecretsBefore []Secret
+	DialTimeout   time.Duration // to resolve and connect
+	TotalTimeout  time.Duration // from the first step to the status of the answer
 	// Allow refuses addresses with an error. It is asked after the name was
 	// resolved, for each address, so that no name gets around it. By default all
 	// are allowed: the URL is the operator's own.
@@ -227,7 +227,7 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	request.Header.Set(HeaderID, m.ID)
 	request.Header.Set(HeaderTimestamp, timestamp)
 	var signatures []string
-	for _, secret := range []Secret{s.cfg.Secret, s.cfg.SecretBefore} {
+	for _, secret := range append([]Secret{s.cfg.Secret}, s.cfg.SecretsBefore...) {
 		if len(secret.key) > 0 {
 			signatures = append(signatures, secret.sign(m, timestamp))
 		}

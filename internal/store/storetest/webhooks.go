@@ -25,6 +25,7 @@ func webhookChecks() []check {
 		{"WhatHappenedBeforeIsNotSent", fanOutFromNow},
 		{"OnlySoManyWebhooksAreMade", webhooksBounded},
 		{"ASecretIsShownOnceAndTheOneBeforeSignsForADay", secretsRotate},
+		{"ASecretKeepsItsTimeThoughAnotherRotationComes", secretsRotateAgain},
 		{"AKeyMakesOneWebhook", webhookKey},
 		{"AFailingWebhookIsKnownUntilItTakesSomething", webhookFails},
 		{"ADeliveryIsReplayedWhateverBecameOfIt", replays},
@@ -300,16 +301,50 @@ func secretsRotate(t *testing.T, h harness) {
 	if shown.Secret != "" || len(listed) != 1 || listed[0].Secret != "" {
 		t.Errorf("the secret is shown again: %+v, %+v", shown, listed)
 	}
-	for _, want := range []string{"whsec_1", ""} {
-		target, err := s.WebhookTarget(s.ctx(), w.ID)
-		s.must(err)
-		if target.Secret != "whsec_2" || target.SecretBefore != want {
-			t.Errorf("it signs with %q and %q, want %q and %q", target.Secret, target.SecretBefore, "whsec_2", want)
-		}
-		s.clock.advance(restock.WebhookSecretOverlap)
-	}
+	s.wantSecrets(w.ID, "whsec_2", "whsec_1")
+	s.clock.advance(restock.WebhookSecretOverlap)
+	s.wantSecrets(w.ID, "whsec_2")
 	s.wantCount(`SELECT COUNT(*) FROM audit WHERE action = 'webhook.create' OR action = 'webhook.rotate-secret'`, 2)
 	s.wantCount(`SELECT COUNT(*) FROM audit WHERE detail LIKE '%whsec%' OR reason LIKE '%whsec%'`, 0)
+}
+
+func (s *shop) wantSecrets(id restock.WebhookID, want ...string) {
+	s.t.Helper()
+	target, err := s.WebhookTarget(s.ctx(), id)
+	s.must(err)
+	if diff := cmp.Diff(want, append([]string{target.Secret}, target.SecretsBefore...)); diff != "" {
+		s.t.Errorf("secrets that sign (-want +got):\n%s", diff)
+	}
+}
+
+// secretsRotateAgain: each secret signs for its time, and there is a bound.
+func secretsRotateAgain(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(plain("A", 1)))
+	w := s.hook()
+	rotate := func(secret string) error {
+		_, err := s.RotateWebhookSecret(s.ctx(), w.ID, secret, operator)
+		return err
+	}
+	const hour = time.Hour
+	s.must(rotate("whsec_2"))
+	s.clock.advance(hour)
+	s.must(rotate("whsec_3"))
+	s.wantSecrets(w.ID, "whsec_3", "whsec_2", "whsec_1")
+	wantKind(t, rotate("whsec_4"), restock.Conflict)
+	s.clock.advance(restock.WebhookSecretOverlap - hour - time.Millisecond)
+	s.wantSecrets(w.ID, "whsec_3", "whsec_2", "whsec_1")
+	wantKind(t, rotate("whsec_4"), restock.Conflict)
+	s.clock.advance(time.Millisecond)
+	s.wantSecrets(w.ID, "whsec_3", "whsec_2")
+	s.must(rotate("whsec_4"))
+	s.wantSecrets(w.ID, "whsec_4", "whsec_3", "whsec_2")
+	s.clock.advance(hour)
+	s.wantSecrets(w.ID, "whsec_4", "whsec_3")
+	s.clock.advance(restock.WebhookSecretOverlap - hour)
+	s.wantSecrets(w.ID, "whsec_4")
+	_, err := s.RemoveWebhook(s.ctx(), w.ID, operator)
+	s.must(err)
+	s.wantCount(`SELECT COUNT(*) FROM webhooks WHERE secret <> '' OR secret_before <> '' OR secret_older <> ''`, 0)
 }
 
 func webhookKey(t *testing.T, h harness) {

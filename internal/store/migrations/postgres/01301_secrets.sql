@@ -1,0 +1,5 @@
+-- A secret keeps its time when the next rotation comes within it.
+
+-- +goose Up
+ALTER TABLE webhooks ADD COLUMN secret_older TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE webhooks ADD COLUMN older_until BIGINT;
