@@ -259,16 +259,9 @@ func (h *Hooks) RunPurge(ctx context.Context) error {
 	}
 }
 
-// purge removes what is old, slice by slice, so that sales go on in between.
 func (h *Hooks) purge(ctx context.Context, what string, before time.Time, remove func(context.Context, time.Time, int) (int, error)) {
-	for {
-		n, err := remove(ctx, before, purgeSlice)
-		if err != nil && ctx.Err() == nil {
-			h.log.ErrorContext(ctx, "old rows could not be removed; trying again", keyWhat, what, keyError, err)
-		}
-		if err != nil || n < purgeSlice {
-			return
-		}
+	if err := queue.Purge(ctx, before, remove); err != nil && ctx.Err() == nil {
+		h.log.ErrorContext(ctx, "old rows could not be removed; trying again", keyWhat, what, keyError, err)
 	}
 }
 

@@ -104,8 +104,7 @@ const (
 
 	purgeInterval = time.Hour
 	// purgeSoon is how soon what a removed subscription leaves is removed.
-	purgeSoon  = 10 * time.Second
-	purgeSlice = 500
+	purgeSoon = 10 * time.Second
 )
 
 // Config adjusts the room. The zero Config works, but refuses all operators.

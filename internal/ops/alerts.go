@@ -29,7 +29,6 @@ const (
 	failurePause = 5 * time.Second
 
 	purgeInterval = time.Hour
-	purgeSlice    = 500
 )
 
 // Alerts is what is found to be wrong, and told.
@@ -86,16 +85,9 @@ func (o *Office) RunPurge(ctx context.Context) error {
 	}
 }
 
-// purge removes what is old, slice by slice, so that sales go on in between.
 func (o *Office) purge(ctx context.Context, what string, before time.Time, remove func(context.Context, time.Time, int) (int, error)) {
-	for {
-		n, err := remove(ctx, before, purgeSlice)
-		if err != nil && ctx.Err() == nil {
-			o.log.ErrorContext(ctx, "old rows could not be removed; trying again", "what", what, keyError, err)
-		}
-		if err != nil || n < purgeSlice {
-			return
-		}
+	if err := queue.Purge(ctx, before, remove); err != nil && ctx.Err() == nil {
+		o.log.ErrorContext(ctx, "old rows could not be removed; trying again", "what", what, keyError, err)
 	}
 }
 

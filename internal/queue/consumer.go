@@ -224,6 +224,20 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// purgeSlice is how many rows Purge has removed in one transaction.
+const purgeSlice = 500
+
+// Purge removes what is older than a time, slice by slice, so that other work goes
+// on in between. It ends at the first slice that was not full, or failed.
+func Purge(ctx context.Context, before time.Time, remove func(ctx context.Context, before time.Time, limit int) (int, error)) error {
+	for {
+		n, err := remove(ctx, before, purgeSlice)
+		if err != nil || n < purgeSlice {
+			return err
+		}
+	}
+}
+
 // start handles a delivery, unless the stop came while it was being received:
 // then the receive is given back, so that another process has it at once.
 func (c *Consumer) start(ctx, working context.Context, d driver.Delivery) {

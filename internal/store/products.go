@@ -210,7 +210,8 @@ func (t *tx) takeTurn(ctx context.Context, name string) error {
 const (
 	turnDigest = "digest" // to tell what was not told yet
 	turnMoney  = "money"  // to order within what all products may cost together
-	// turnSettings is to change a setting to what follows from it.
+	// turnSettings is to change a setting to what follows from it, and to make one
+	// more of what is counted.
 	turnSettings = "settings"
 )
 

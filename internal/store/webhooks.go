@@ -33,6 +33,10 @@ func (s *Store) CreateWebhook(ctx context.Context, w restock.Webhook, act restoc
 }
 
 func (t *tx) createWebhook(ctx context.Context, w restock.Webhook, act restock.Act) (restock.Webhook, error) {
+	// Who counts waits until who counted before has committed.
+	if err := t.takeTurn(ctx, turnSettings); err != nil {
+		return w, err
+	}
 	var there int
 	if err := t.one(ctx, `SELECT COUNT(*) FROM webhooks WHERE deleted_at IS NULL`, nil, &there); err != nil {
 		return w, err
@@ -305,21 +309,26 @@ const fanOutMax = 100
 // FanOut puts events that are new into the queues of the subscriptions that want
 // them, some for each, and gives how many events were looked at. How far a
 // subscription has come is a part of the same transaction, so an event is put
-// there once, however often and by however many processes this is done.
+// there once, however often and by however many processes this is done. One that
+// fails keeps no other from its events.
 func (s *Store) FanOut(ctx context.Context) (int, error) {
 	behind, err := s.behindWebhooks(ctx)
 	if err != nil {
 		return 0, err
 	}
 	looked := 0
+	var failed []error
 	for _, id := range behind {
 		n, err := s.fanOut(ctx, id)
+		if ctx.Err() != nil {
+			return looked, ctx.Err()
+		}
 		if err != nil {
-			return looked, err
+			failed = append(failed, fmt.Errorf("webhook %s: %w", id, err))
 		}
 		looked += n
 	}
-	return looked, nil
+	return looked, errors.Join(failed...)
 }
 
 func (s *Store) behindWebhooks(ctx context.Context) ([]restock.WebhookID, error) {

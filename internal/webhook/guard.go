@@ -16,25 +16,27 @@ type Guard struct {
 // notPublic are the networks of the registries of special-purpose addresses
 // (IANA, RFC 6890) that no receiver on the public internet has. Loopback,
 // private, link-local and multicast ones are among them, and so the addresses at
-// which clouds tell an instance its credentials.
+// which clouds tell an instance its credentials. One of Azure is no special one by
+// the registries, and leads inside all the same.
 //
 //nolint:gochecknoglobals // a table.
 var notPublic = prefixes(
-	"0.0.0.0/8",       // this network
-	"10.0.0.0/8",      // private
-	"100.64.0.0/10",   // shared by the customers of a provider
-	"127.0.0.0/8",     // loopback
-	"169.254.0.0/16",  // link-local, with the metadata of clouds
-	"172.16.0.0/12",   // private
-	"192.0.0.0/24",    // protocols
-	"192.0.2.0/24",    // documentation
-	"192.88.99.0/24",  // relays from IPv6
-	"192.168.0.0/16",  // private
-	"198.18.0.0/15",   // measurements
-	"198.51.100.0/24", // documentation
-	"203.0.113.0/24",  // documentation
-	"224.0.0.0/4",     // multicast
-	"240.0.0.0/4",     // reserved, with broadcast
+	"0.0.0.0/8",        // this network
+	"10.0.0.0/8",       // private
+	"100.64.0.0/10",    // shared by the customers of a provider
+	"127.0.0.0/8",      // loopback
+	"168.63.129.16/32", // the platform of Azure, seen from inside it
+	"169.254.0.0/16",   // link-local, with the metadata of clouds
+	"172.16.0.0/12",    // private
+	"192.0.0.0/24",     // protocols
+	"192.0.2.0/24",     // documentation
+	"192.88.99.0/24",   // relays from IPv6
+	"192.168.0.0/16",   // private
+	"198.18.0.0/15",    // measurements
+	"198.51.100.0/24",  // documentation
+	"203.0.113.0/24",   // documentation
+	"224.0.0.0/4",      // multicast
+	"240.0.0.0/4",      // reserved, with broadcast
 )
 
 // public6 is what is given to the public internet of IPv6, and notPublic6 what is

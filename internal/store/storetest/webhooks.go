@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ func webhookChecks() []check {
 		{"EventsAreKeptUntilEveryWebhookHasThem", eventsKept},
 		{"EachEventIsPutOnceIntoTheQueueOfEachThatWantsIt", fanOutOnce},
 		{"WhatHappenedBeforeIsNotSent", fanOutFromNow},
+		{"AWebhookThatFailsKeepsNoOtherFromItsEvents", fanOutApart},
 		{"OnlySoManyWebhooksAreMade", webhooksBounded},
+		{"OnlySoManyWebhooksAreMadeAtOnce", webhooksBoundedAtOnce},
 		{"ASecretIsShownOnceAndTheOneBeforeSignsForADay", secretsRotate},
 		{"ASecretKeepsItsTimeThoughAnotherRotationComes", secretsRotateAgain},
 		{"AKeyMakesOneWebhook", webhookKey},
@@ -281,6 +284,59 @@ func webhooksBounded(t *testing.T, h harness) {
 	s.hook()
 	_, err = s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://shop.example/", Acknowledges: "nobody"}, operator, restock.Key{})
 	wantKind(t, err, restock.Conflict)
+}
+
+// webhooksBoundedAtOnce has more of them made at once than there is room for.
+func webhooksBoundedAtOnce(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(plain("A", 1)))
+	const room, more = 3, 5
+	for range restock.WebhooksMax - room {
+		s.hook()
+	}
+	var made, refused atomic.Int64
+	atOnce(room+more, func(int) {
+		_, err := s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://shop.example/", Secret: "whsec_1"}, operator, restock.Key{})
+		switch {
+		case err == nil:
+			made.Add(1)
+		case restock.KindOf(err) == restock.Conflict:
+			refused.Add(1)
+		default:
+			t.Error(err)
+		}
+	})
+	if made.Load() != room || refused.Load() != more {
+		t.Errorf("%d were made and %d refused, want %d and %d", made.Load(), refused.Load(), room, more)
+	}
+	s.wantCount(`SELECT COUNT(*) FROM webhooks`, restock.WebhooksMax)
+}
+
+// fanOutApart spoils the row of one of two subscriptions.
+func fanOutApart(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 1, 0, 10)))
+	broken, err := s.CreateWebhook(s.ctx(), restock.Webhook{URL: "https://shop.example/", Description: "broken", Secret: "whsec_1"}, operator, restock.Key{})
+	s.must(err)
+	well := s.hook() // it comes second
+	s.exec(`UPDATE webhooks SET paused = 2 WHERE description = 'broken'`)
+	s.mustBuy("A", 1)
+	waiting := func(id restock.WebhookID) int {
+		t.Helper()
+		got, err := s.Queue().Receive(s.ctx(), restock.WebhookQueue(id), driver.Request{Max: 100, Visibility: time.Minute})
+		s.must(err)
+		return len(got)
+	}
+	if _, err := s.FanOut(s.ctx()); err == nil || !strings.Contains(err.Error(), broken.ID.String()) {
+		t.Errorf("error %v, want it to name the webhook %s", err, broken.ID)
+	}
+	if n := waiting(well.ID); n != 2 {
+		t.Errorf("%d events for the subscription beside the broken one, want stock.low and stock.out", n)
+	}
+	s.exec(`UPDATE webhooks SET paused = 0`)
+	_, err = s.FanOut(s.ctx())
+	s.must(err)
+	if n := waiting(broken.ID); n != 2 {
+		t.Errorf("%d events when it is mended, want both", n)
+	}
 }
 
 func secretsRotate(t *testing.T, h harness) {
