@@ -13,11 +13,10 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/web"
 )
 
 // The defaults of Config.
@@ -182,7 +181,7 @@ func (c *Client) judge(ctx context.Context, response *http.Response) restock.Ans
 	answer := restock.Answer{
 		State:      restock.AttemptUnknown,
 		Status:     response.StatusCode,
-		RetryAfter: c.retryAfter(response.Header.Get("Retry-After")),
+		RetryAfter: web.RetryAfter(response.Header.Get("Retry-After"), c.config.Now(), c.config.RetryAfterMax),
 	}
 	body, err := c.readAnswer(response)
 	if err != nil {
@@ -227,20 +226,4 @@ func (c *Client) readAnswer(response *http.Response) ([]byte, error) {
 		return nil, errAnswerTooLong
 	}
 	return body, nil
-}
-
-// retryAfter reads a Retry-After header (RFC 9110, 10.2.3): seconds or a date. It is
-// at most the configured wait, and 0 for what is past, negative or unreadable.
-func (c *Client) retryAfter(value string) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		// Compared before it is multiplied: the product may not fit.
-		longest := int64(c.config.RetryAfterMax / time.Second)
-		return time.Duration(min(max(seconds, 0), longest)) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(c.config.Now()), 0), c.config.RetryAfterMax)
 }

@@ -99,6 +99,7 @@ type receiver struct {
 
 	id     restock.WebhookID
 	failed atomic.Int64 // posts in a row
+	rests  atomic.Int64 // until when it asked not to be asked, microseconds since 1970
 }
 
 // body is what is posted: the event, and for the program that switches an
@@ -116,6 +117,9 @@ type advertisement struct {
 
 // deliver posts one event. What it returns steers the queue.
 func (r *receiver) deliver(ctx context.Context, m queue.Message) error {
+	if pause := time.UnixMicro(r.rests.Load()).Sub(r.cfg.Now()); pause > 0 {
+		return queue.Later(min(pause, webhook.RetryAfterMax)) // or the clock was set back
+	}
 	target, err := r.store.WebhookTarget(ctx, r.id)
 	if restock.KindOf(err) == restock.NotFound {
 		return nil // it was removed meanwhile
@@ -138,6 +142,10 @@ func (r *receiver) deliver(ctx context.Context, m queue.Message) error {
 	if err == nil {
 		r.failed.Store(0)
 		return nil
+	}
+	if pause := webhook.PauseOf(err); pause > 0 {
+		r.rests.Store(r.cfg.Now().Add(pause).UnixMicro())
+		return queue.After(err, pause)
 	}
 	r.slowDown(ctx)
 	return err

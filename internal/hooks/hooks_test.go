@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,6 +175,7 @@ type receiver struct {
 	mu     sync.Mutex
 	posts  []post
 	status atomic.Int64
+	pause  atomic.Int64 // seconds, as Retry-After
 }
 
 type post struct {
@@ -194,6 +196,9 @@ func newReceiver(t *testing.T) *receiver {
 		r.mu.Lock()
 		r.posts = append(r.posts, post{q.Header.Get(webhook.HeaderID), q.Header.Clone(), body})
 		r.mu.Unlock()
+		if pause := r.pause.Load(); pause > 0 {
+			w.Header().Set("Retry-After", strconv.FormatInt(pause, 10))
+		}
 		w.WriteHeader(int(r.status.Load()))
 	}))
 	t.Cleanup(r.Close)
@@ -449,6 +454,37 @@ func TestWhatFailsIsTriedByTheScheduleThenDeadThenReplayed(t *testing.T) {
 	}
 	if len(ids) != 1 {
 		t.Errorf("its posts had the ids %v, want always the same", ids)
+	}
+}
+
+// TestAReceiverThatAsksForAPauseIsLeftInPeace: neither what it refused nor what
+// came since is posted before the pause is over; other receivers get theirs.
+func TestAReceiverThatAsksForAPauseIsLeftInPeace(t *testing.T) {
+	t.Parallel()
+	h := open(t, 2, hooks.Config{Guard: loopback(), Schedule: []time.Duration{time.Millisecond, time.Millisecond}})
+	r, control := newReceiver(t), newReceiver(t)
+	r.status.Store(http.StatusTooManyRequests)
+	const pause = 30 * time.Minute
+	r.pause.Store(int64(pause / time.Second))
+	w := h.subscribe(hooks.CreateBody{URL: r.URL})
+	h.subscribe(hooks.CreateBody{URL: control.URL})
+	began := time.Now()
+	refused := h.sellOut()
+	putOff := func(sku string, tries int64) {
+		t.Helper()
+		h.until(sku+" is put off", func() bool {
+			d := h.delivered(w.ID)[sku]
+			return d.State == restock.DeliveryWaiting && d.Tries == tries && d.NextAt.After(began.Add(pause-patience))
+		})
+	}
+	putOff(refused, 1)
+	putOff(h.sellOut(), 0)
+	h.until("the other has both", func() bool { return len(control.got()) == 2 })
+	if n := len(r.got()); n != 1 {
+		t.Errorf("a receiver that asked for %s was posted to %d times, want once", pause, n)
+	}
+	if d := h.delivered(w.ID)[refused]; d.Status != http.StatusTooManyRequests || !strings.Contains(d.Error, "30m") {
+		t.Errorf("the delivery %+v does not say that there is a pause", d)
 	}
 }
 

@@ -72,13 +72,14 @@ func (o *Office) runTelling(ctx context.Context, failed string, tell func(contex
 	}
 }
 
-// RunPurge removes handled messages and idempotency keys that are older than
-// their retention.
+// RunPurge removes handled messages, idempotency keys, and digests and incidents
+// that are done, when they are older than their retention.
 func (o *Office) RunPurge(ctx context.Context) error {
 	for {
 		now := o.cfg.Now()
 		o.purge(ctx, "handled messages", now.Add(-o.cfg.Retention), o.queues.Purge)
 		o.purge(ctx, "idempotency keys", now.Add(-o.cfg.KeyRetention), o.store.PurgeKeys)
+		o.purge(ctx, "digests and incidents", now.Add(-o.cfg.AlertRetention), o.store.PurgeAlerts)
 		if !queue.Sleep(ctx, purgeInterval) {
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,40 @@ func TestAlertsGoOnAfterAFailureAndAskLessOften(t *testing.T) {
 			t.Errorf("asked at (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// purged tells when alerts were purged.
+type purged struct {
+	officeStore
+
+	done chan int
+}
+
+func (p purged) PurgeAlerts(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := p.officeStore.PurgeAlerts(ctx, before, limit)
+	p.done <- n
+	return n, err
+}
+
+func TestWhatWasToldIsForgottenAfterItsRetention(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.problem(1, "body")
+	d.must(d.office.Tell(t.Context()))
+	for _, row := range []struct {
+		later time.Duration
+		want  int
+	}{{ops.DefaultAlertRetention - time.Second, 0}, {2 * time.Second, 1}, {0, 0}} {
+		d.clock.advance(row.later)
+		p := purged{officeStore{d.store}, make(chan int)}
+		office := ops.New(p, d.store.Queue(), d.box, ops.Config{Now: d.clock.now})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { d.must(office.RunPurge(ctx)) })
+		if n := <-p.done; n != row.want {
+			t.Errorf("%d digests were removed %s later, want %d", n, row.later, row.want)
+		}
+		stop()
+		running.Wait()
+	}
 }

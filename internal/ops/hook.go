@@ -68,19 +68,26 @@ func (o *Office) RunWebhook(ctx context.Context) error {
 	return nil
 }
 
-// Post sends the webhook that operations must get now, if there is one. A repeat
-// has the same id.
+// Post sends the webhook that operations must get now, if there is one, and if its
+// receiver did not ask for a pause. A repeat has the same id.
 func (o *Office) Post(ctx context.Context) error {
 	if o.cfg.Webhook == nil {
 		return nil
 	}
-	return o.deliver(ctx, o.request(restock.Operations, restock.ByWebhook, hookingTimeout), func(d restock.Digest) (string, error) {
+	if pause := time.UnixMicro(o.hookRests.Load()).Sub(o.cfg.Now()); pause > 0 && pause <= webhook.RetryAfterMax { // else the clock was set back
+		return nil
+	}
+	err := o.deliver(ctx, o.request(restock.Operations, restock.ByWebhook, hookingTimeout), func(d restock.Digest) (string, error) {
 		body, err := json.Marshal(digestOf(d))
 		if err != nil {
 			return string(restock.Operations), fmt.Errorf("write the digest: %w", err)
 		}
 		return string(restock.Operations), o.cfg.Webhook.Send(ctx, webhook.Message{ID: d.ID.String(), Body: body})
 	})
+	if pause := webhook.PauseOf(err); pause > 0 {
+		o.hookRests.Store(o.cfg.Now().Add(pause).UnixMicro())
+	}
+	return err
 }
 
 func digestOf(d restock.Digest) digestEvent {

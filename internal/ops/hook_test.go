@@ -239,6 +239,35 @@ func TestAWebhookThatFailsIsRepeatedWithTheSameID(t *testing.T) {
 	}
 }
 
+func TestAReceiverOfOperationsThatAsksForAPauseGetsIt(t *testing.T) {
+	t.Parallel()
+	rc := receive(t)
+	d := open(t, rc.hookedTo)
+	rc.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	d.problem(1, "body")
+	if err := d.office.Post(t.Context()); err == nil || !strings.Contains(err.Error(), "2m0s") {
+		t.Errorf("error %v, want the pause", err)
+	}
+	rc.answers(nil)
+	d.must(d.office.Tell(t.Context()))
+	if n := len(d.box.sent()); n != 1 {
+		t.Errorf("%d mails, want one: they do not wait for the webhook", n)
+	}
+	d.clock.advance(2*time.Minute - time.Millisecond)
+	d.must(d.office.Post(t.Context()))
+	if n := len(rc.ids()); n != 1 {
+		t.Errorf("the receiver was asked %d times within the pause, want once", n)
+	}
+	d.clock.advance(time.Millisecond)
+	d.must(d.office.Post(t.Context()))
+	if got := rc.got(); len(got) != 1 || got[0].Data.Total != 1 {
+		t.Errorf("webhooks %+v after the pause, want the problem", got)
+	}
+}
+
 // mailServer is a real one that can be out of order.
 type mailServer struct {
 	mu    sync.Mutex

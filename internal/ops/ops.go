@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/restock/restock"
@@ -51,8 +52,10 @@ type Store interface {
 	Adjustments(ctx context.Context, q restock.ListQuery) ([]restock.Adjustment, string, error)
 	// Adjust changes on hand by hand.
 	Adjust(ctx context.Context, request restock.AdjustmentRequest, key restock.Key) (restock.Adjustment, error)
-	// PurgeKeys forgets idempotency keys that are older than a time.
+	// PurgeKeys forgets idempotency keys that are older than a time, and PurgeAlerts
+	// what was told and is over since before one.
 	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
+	PurgeAlerts(ctx context.Context, before time.Time, limit int) (int, error)
 	Status(ctx context.Context) (restock.Status, error)
 	// FirstPage is what the first page of the dashboard shows.
 	FirstPage(ctx context.Context, products int) (restock.FirstPage, error)
@@ -79,7 +82,9 @@ const (
 	DefaultWebhookAge    = time.Hour
 	DefaultRetention     = 7 * 24 * time.Hour
 	DefaultKeyRetention  = 48 * time.Hour
-	DefaultRedriveRate   = 50
+	// DefaultAlertRetention is a quarter of a year, for who looks back.
+	DefaultAlertRetention = 90 * 24 * time.Hour
+	DefaultRedriveRate    = 50
 )
 
 // Config adjusts the operator's side.
@@ -124,9 +129,10 @@ type Config struct {
 	// WebhookAgeLimit is how long a subscription may take nothing of what is sent.
 	WebhookAgeLimit time.Duration
 	// Retention is how long handled messages are kept, and KeyRetention how long
-	// an Idempotency-Key is remembered.
-	Retention, KeyRetention time.Duration
-	Now                     func() time.Time
+	// an Idempotency-Key is remembered. AlertRetention is how long what was told
+	// everywhere, or is over, can still be looked up.
+	Retention, KeyRetention, AlertRetention time.Duration
+	Now                                     func() time.Time
 }
 
 // Office is the operator's side.
@@ -138,6 +144,9 @@ type Office struct {
 	log      *slog.Logger
 	redrives *rate.Limiter
 	watch    watch
+	// hookRests is until when the webhook's receiver asked not to be asked, in
+	// microseconds since 1970.
+	hookRests atomic.Int64
 }
 
 // New makes an office.
@@ -157,6 +166,7 @@ func New(store Store, queues Queues, sender mail.Sender, cfg Config) *Office {
 	cfg.WatchInterval = cmp.Or(cfg.WatchInterval, watchInterval(cfg))
 	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
 	cfg.KeyRetention = cmp.Or(cfg.KeyRetention, DefaultKeyRetention)
+	cfg.AlertRetention = cmp.Or(cfg.AlertRetention, DefaultAlertRetention)
 	if cfg.CallbacksRefused == nil {
 		cfg.CallbacksRefused = func() int64 { return 0 }
 	}

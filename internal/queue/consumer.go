@@ -301,7 +301,11 @@ func (c *Consumer) judge(d driver.Delivery, err error) verdict {
 	if IsDiscard(err) || d.Receives >= c.cfg.ReceivesMax {
 		return verdict{outcome: outcomeDead, err: err}
 	}
-	return verdict{outcome: outcomeRetry, delay: c.retry.delay(d.Receives - 1), err: err}
+	delay := c.retry.delay(d.Receives - 1)
+	if after, ok := errors.AsType[*afterError](err); ok {
+		delay = max(delay, after.delay)
+	}
+	return verdict{outcome: outcomeRetry, delay: delay, err: err}
 }
 
 // handle runs the handler with a deadline, and holds the message meanwhile.

@@ -11,6 +11,7 @@
 //	an error       again after a growing delay; after ReceivesMax receives it
 //	               becomes a dead letter of its queue, with the last error
 //	Discard(err)   it becomes a dead letter now: trying again cannot help
+//	After(err, d)  an error, but not again before d has passed
 //	Later(d)       again after d, and this receive does not count
 //
 // A panic is an error of that message alone. A message of a type without a
@@ -86,6 +87,19 @@ func (e *discardError) Error() string {
 }
 
 func (e *discardError) Unwrap() error { return e.cause }
+
+// After is an error that asks not to be tried again before delay has passed, for
+// instance since the other side said so. The receive counts.
+func After(err error, delay time.Duration) error { return &afterError{cause: err, delay: delay} }
+
+type afterError struct {
+	cause error
+	delay time.Duration
+}
+
+func (e *afterError) Error() string { return e.cause.Error() }
+
+func (e *afterError) Unwrap() error { return e.cause }
 
 // Later asks for the message again after delay, without using up a receive.
 func Later(delay time.Duration) error { return &laterError{delay: delay} }

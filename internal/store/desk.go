@@ -428,11 +428,13 @@ func (j *judge) told(ctx context.Context, kind restock.ProblemKind, thing, name 
 	var (
 		state               string
 		problem, told       bool
-		madeAt, confirmedAt time.Time // of the mail that tells; zero when a person knows without one
+		byPerson            bool      // who knows without a mail
+		madeAt, confirmedAt time.Time // of the mail that tells; zero when it is not kept any more
 	)
-	err := j.tx.one(ctx, `SELECT t.state, CASE WHEN `+src.where+` THEN 1 ELSE 0 END, CASE WHEN t.told_in IS NULL THEN 0 ELSE 1 END, d.created_at, d.sent_at
+	err := j.tx.one(ctx, `SELECT t.state, CASE WHEN `+src.where+` THEN 1 ELSE 0 END, CASE WHEN t.told_in IS NULL THEN 0 ELSE 1 END,
+			CASE WHEN t.told_in = t.id THEN 1 ELSE 0 END, d.created_at, d.sent_at
 		FROM `+src.table+` t LEFT JOIN digests d ON d.id = t.told_in WHERE t.id = ?`, []any{id},
-		&state, &problem, &told, instant{&madeAt}, instant{&confirmedAt})
+		&state, &problem, &told, &byPerson, instant{&madeAt}, instant{&confirmedAt})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return unknown("there is no %s %s", thing, name), nil
@@ -442,12 +444,14 @@ func (j *judge) told(ctx context.Context, kind restock.ProblemKind, thing, name 
 		return needed(false, fmt.Sprintf("the %s is %s now", thing, state)), nil
 	case !told:
 		return needed(true, fmt.Sprintf("the %s is %s, and nobody was told", thing, state)), nil
-	case madeAt.IsZero():
+	case byPerson:
 		return needed(false, fmt.Sprintf("the %s is %s because a person decided so", thing, state)), nil
-	case confirmedAt.IsZero():
+	case !madeAt.IsZero() && confirmedAt.IsZero():
 		return needed(true, fmt.Sprintf("the %s is %s, and the mail that tells so was not confirmed", thing, state)), nil
 	case src.daily && !madeAt.After(j.tx.now.Add(-restock.ToldAgainAfter)):
 		return needed(true, fmt.Sprintf("the %s is still %s, and has to be told again", thing, state)), nil
+	case madeAt.IsZero():
+		return needed(false, fmt.Sprintf("the mail that the %s is %s was sent so long ago that it is not kept", thing, state)), nil
 	}
 	return needed(false, fmt.Sprintf("the mail that the %s is %s was sent at %s", thing, state, confirmedAt.Format(time.RFC3339))), nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,6 +104,65 @@ func (s *Store) FailDigest(ctx context.Context, id restock.DigestID, c restock.C
 	})
 }
 
+// PurgeAlerts removes up to limit incidents that are over, and digests that all
+// channels took, since before a time, and gives how many there were. What a channel
+// has still to tell stays.
+func (s *Store) PurgeAlerts(ctx context.Context, before time.Time, limit int) (int, error) {
+	var purged int64
+	old, err := s.oldAlerts(ctx, before, limit)
+	if err != nil || !slices.ContainsFunc(old, func(o oldRows) bool { return len(o.ids) > 0 }) {
+		return 0, err
+	}
+	err = s.update(ctx, background, func(ctx context.Context, tx *tx) error {
+		if err := tx.takeTurn(ctx, turnDigest); err != nil {
+			return err
+		}
+		purged = 0
+		for _, o := range old {
+			for part := range slices.Chunk(o.ids, keysPerStatement) {
+				n, err := tx.Exec(ctx, `DELETE FROM `+o.table+` WHERE id IN (`+places(len(part))+`)`, part...)
+				if err != nil {
+					return err
+				}
+				purged += n
+			}
+		}
+		return nil
+	})
+	return int(purged), err
+}
+
+// oldRows are some of one table.
+type oldRows struct {
+	table string
+	ids   []any
+}
+
+// oldAlerts are what PurgeAlerts removes: they are done, and nothing changes them
+// any more. An incident of which nobody was told has no end to tell.
+func (s *Store) oldAlerts(ctx context.Context, before time.Time, limit int) ([]oldRows, error) {
+	incidents, digests := oldRows{table: "incidents"}, oldRows{table: "digests"}
+	err := s.view(ctx, func(ctx context.Context, tx *tx) error {
+		var err error
+		if incidents.ids, err = collect(ctx, tx, `SELECT t.id FROM incidents t WHERE t.closed_at < ? AND (
+				t.recovery_told_in IS NOT NULL OR (t.mailed_in IS NULL AND t.hooked_in IS NULL)) AND NOT EXISTS (
+				SELECT 1 FROM digests d WHERE d.id = t.recovery_told_in AND (d.sent_at IS NULL OR d.hooked_at IS NULL OR d.copied_at IS NULL))
+			ORDER BY t.closed_at, t.id LIMIT ?`, []any{micros(before), limit}, scanAnyID); err != nil {
+			return err
+		}
+		digests.ids, err = collect(ctx, tx, `SELECT id FROM digests WHERE created_at < ? AND sent_at < ? AND hooked_at < ? AND copied_at < ?
+			ORDER BY created_at, id LIMIT ?`, []any{micros(before), micros(before), micros(before), micros(before), limit - len(incidents.ids)}, scanAnyID)
+		return err
+	})
+	return []oldRows{incidents, digests}, err
+}
+
+func scanAnyID(rows *sql.Rows) (any, error) {
+	var id restock.DigestID
+	err := rows.Scan(&id)
+	return id, err
+}
+
 // problemSource is one table that can hold problems, called t in both clauses.
 type problemSource struct {
 	kind  restock.ProblemKind
@@ -130,11 +190,12 @@ func (p problemSource) toldOn(c restock.Channel) bool {
 }
 
 // untold are the rows of a source that have to be told at a time, by the
-// arguments of untoldArgs.
+// arguments of untoldArgs. A digest that is not there any more was long ago; what
+// a person decided names itself instead of a digest, and is not told.
 func (p problemSource) untold() string {
 	told := `t.told_in IS NULL`
 	if p.daily {
-		told = `(` + told + ` OR EXISTS (SELECT 1 FROM digests d WHERE d.id = t.told_in AND d.created_at <= ?))`
+		told = `(` + told + ` OR (t.told_in <> t.id AND NOT EXISTS (SELECT 1 FROM digests d WHERE d.id = t.told_in AND d.created_at > ?)))`
 	}
 	return told + ` AND (` + p.where + `)`
 }

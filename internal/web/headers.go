@@ -3,8 +3,25 @@ package web
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
+
+// RetryAfter reads a Retry-After header (RFC 9110, 10.2.3): seconds or a date. It
+// is at most longest, and 0 for what is past, negative or unreadable.
+func RetryAfter(value string, now time.Time, longest time.Duration) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		// Compared before it is multiplied: the product may not fit.
+		return time.Duration(min(max(seconds, 0), int64(longest/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), longest)
+}
 
 // Headers makes every answer say that it is what its Content-Type says, and
 // that nobody may keep it: stock is old a moment later. A route whose answers

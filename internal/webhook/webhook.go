@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/restock/restock"
+	"github.com/restock/restock/internal/web"
 )
 
 // The headers of a message.
@@ -51,6 +52,10 @@ const (
 const (
 	DialTimeout  = 3 * time.Second
 	TotalTimeout = 10 * time.Second
+
+	// RetryAfterMax is the longest that a receiver can ask by Retry-After not to be
+	// asked again.
+	RetryAfterMax = time.Hour
 
 	answerHeaderBytesMax = 64 << 10
 
@@ -254,5 +259,34 @@ func (s *Sender) judge(response *http.Response) error {
 		return fmt.Errorf("webhook at %s: answered %d; redirects are not followed, configure the address that takes messages",
 			s.target.Host, response.StatusCode)
 	}
-	return fmt.Errorf("webhook at %s: answered %d %s", s.target.Host, response.StatusCode, http.StatusText(response.StatusCode))
+	err := fmt.Errorf("webhook at %s: answered %d %s", s.target.Host, response.StatusCode, http.StatusText(response.StatusCode))
+	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return err
+	}
+	if pause := web.RetryAfter(response.Header.Get("Retry-After"), s.cfg.Now(), RetryAfterMax); pause > 0 {
+		return &busyError{cause: err, pause: pause}
+	}
+	return err
+}
+
+// busyError is the answer of a receiver that asks for a pause.
+type busyError struct {
+	cause error
+	pause time.Duration
+}
+
+func (e *busyError) Error() string {
+	return fmt.Sprintf("%v, and asked for a pause of %s", e.cause, e.pause.Round(time.Second))
+}
+
+func (e *busyError) Unwrap() error { return e.cause }
+
+// PauseOf gives how long a receiver that answered 429 or 503 asked not to be asked
+// again, at most RetryAfterMax, and 0 when it did not.
+func PauseOf(err error) time.Duration {
+	busy, ok := errors.AsType[*busyError](err)
+	if !ok {
+		return 0
+	}
+	return busy.pause
 }

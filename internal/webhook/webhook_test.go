@@ -158,6 +158,33 @@ func TestOnlyA2xxIsTaken(t *testing.T) {
 	}
 }
 
+func TestAPauseIsTakenFromTheAnswersThatMayAskForOne(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		header string
+		want   time.Duration
+	}{
+		{http.StatusTooManyRequests, "120", 2 * time.Minute},
+		{http.StatusServiceUnavailable, "120", 2 * time.Minute},
+		{http.StatusServiceUnavailable, "86400", webhook.RetryAfterMax},
+		{http.StatusServiceUnavailable, "", 0},
+		{http.StatusTooManyRequests, "soon", 0},
+		{http.StatusInternalServerError, "120", 0},
+		{http.StatusOK, "120", 0},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", c.header)
+			w.WriteHeader(c.status)
+		}))
+		err := sender(t, server.URL, webhook.Config{}).Send(t.Context(), message())
+		server.Close()
+		if got := webhook.PauseOf(err); got != c.want {
+			t.Errorf("%d with %q: a pause of %s, want %s (%v)", c.status, c.header, got, c.want, err)
+		}
+	}
+}
+
 func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})

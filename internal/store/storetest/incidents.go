@@ -29,6 +29,8 @@ func incidentChecks() []check {
 		{"TheEndOfDeadLettersIsToldOnce", incidentDeadLetters},
 		{"DeadLettersThatSolvedThemselvesTellNothing", incidentDeadLettersUntold},
 		{"DeadLettersThatCameBetweenTwoLooksAreNotOverYet", incidentDeadLettersBetween},
+		{"WhatIsToldAndOverIsForgotten", incidentForgotten},
+		{"AForgottenDigestLetsWhatStillWaitsBeToldAgain", digestForgotten},
 	}
 }
 
@@ -389,4 +391,70 @@ func incidentDeadLettersBetween(t *testing.T, h harness) {
 	s.clock.advance(hold)
 	s.observe(restock.Clear)
 	s.told(true)
+}
+
+// purgeAlerts forgets what was done before now.
+func (s *shop) purgeAlerts(want int) {
+	s.t.Helper()
+	s.clock.advance(gap)
+	n, err := s.PurgeAlerts(s.ctx(), s.clock.now(), 100)
+	s.must(err)
+	if n != want {
+		s.t.Errorf("%d digests and incidents were forgotten, want %d", n, want)
+	}
+}
+
+// incidentForgotten looks at each moment what may go: nothing that some channel
+// has still to tell.
+func incidentForgotten(t *testing.T, h harness) {
+	s := h.channelShop(t)
+	s.observe(restock.Present)
+	s.toldOn(restock.ByMail, true)
+	s.purgeAlerts(0) // the webhook waits
+	s.toldOn(restock.ByWebhook, true)
+	s.purgeAlerts(0) // the copy waits, though there is nothing in it
+	s.toldOn(restock.ByCopy, true)
+	s.purgeAlerts(1) // the digest; the incident is open
+	s.over()
+	s.purgeAlerts(0) // its end has to be told
+	for _, c := range without(restock.ByCopy) {
+		if d := s.toldOn(c, true); len(d.Recovered) != 1 {
+			t.Errorf("the %s is told %+v, want of the end", c, d)
+		}
+		s.purgeAlerts(0)
+	}
+	s.toldOn(restock.ByCopy, true)
+	s.purgeAlerts(2)
+	s.wantCount(`SELECT COUNT(*) FROM digests`, 0)
+	s.wantCount(`SELECT COUNT(*) FROM incidents`, 0)
+	for _, c := range channels() {
+		s.toldOn(c, false)
+	}
+
+	s.observe(restock.Present)
+	s.over() // before anybody was told
+	s.purgeAlerts(1)
+	s.wantCount(`SELECT COUNT(*) FROM incidents`, 0)
+}
+
+// digestForgotten has an order that waits for a person, and is told every day, also
+// when the digest that told it is not there any more.
+func digestForgotten(t *testing.T, h harness) {
+	s := h.channelShop(t)
+	s.trouble(1)
+	first := s.toldOn(restock.ByMail, true)
+	for _, c := range without(restock.ByMail) {
+		s.toldOn(c, true)
+	}
+	s.clock.advance(restock.ToldAgainAfter)
+	s.purgeAlerts(1)
+	again := s.toldOn(restock.ByMail, true)
+	if again.ID == first.ID || again.Total != 1 || again.Problems[0].ID != first.Problems[0].ID {
+		t.Errorf("told %+v, want once more of the order", again)
+	}
+	for _, c := range without(restock.ByMail) {
+		s.toldOn(c, true)
+	}
+	s.clock.advance(gap)
+	s.toldOn(restock.ByMail, false) // once a day
 }
