@@ -50,14 +50,14 @@ func TestWhatComesBackFromAMailIsADeadLetterThatSaysSo(t *testing.T) {
 	}
 }
 
-// TestABounceIsToldToOperationsByMailUnlessItIsTheirs has mails come back from the
-// ad manager, from the buyer and from operations themselves, straight and passed
-// on: about the last kind no mail goes, since that would come back, too.
-func TestABounceIsToldToOperationsByMailUnlessItIsTheirs(t *testing.T) {
+// TestOnlyWhatIsNotOfOperationsMayBeToldByMail has mails come back from others and
+// from operations themselves, straight and passed on.
+func TestOnlyWhatIsNotOfOperationsMayBeToldByMail(t *testing.T) {
 	t.Parallel()
+	office := ops.New(nil, nil, nil, ops.Config{To: "ops@donut.example"})
 	for name, row := range map[string]struct {
-		event  string
-		mailed bool
+		event string
+		told  bool
 	}{
 		"the ad manager":          {bounce("ads@donut.example", "ads@donut.example"), true},
 		"a name beside it":        {bounce("Ads <ads@donut.example>", "Ads <ads@donut.example>"), true},
@@ -69,33 +69,53 @@ func TestABounceIsToldToOperationsByMailUnlessItIsTheirs(t *testing.T) {
 		"operations among others": {bounce("ads@donut.example", "ads@donut.example", "ops@donut.example"), false},
 		"nobody is named":         {`{"eventType":"Reject","reject":{"reason":"Bad content"},"mail":{}}`, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		if err := comesBack(t, office, row.event); strings.HasPrefix(err.Error(), restock.UndeliveredPrefix) != row.told {
+			t.Errorf("%s: %q, want it told by mail: %t", name, err, row.told)
+		}
+	}
+}
+
+// TestABounceIsToldToOperationsByMailUnlessItIsTheirs: about a mail to themselves
+// no mail goes, since that would come back, too.
+func TestABounceIsToldToOperationsByMailUnlessItIsTheirs(t *testing.T) {
+	t.Parallel()
+	for to, mailed := range map[string]bool{"ads@donut.example": true, "ops@donut.example": false} {
+		t.Run(to, func(t *testing.T) {
 			t.Parallel()
 			rc := receive(t)
 			d := open(t, rc.hookedTo)
-			body, err := json.Marshal(map[string]string{"message": row.event})
-			d.must(err)
-			err = d.office.Handlers()["foreign"](t.Context(), queue.Message{Type: "foreign", Body: body})
-			if !queue.IsDiscard(err) {
-				t.Fatalf("%v, want a dead letter", err)
-			}
+			cause := comesBack(t, d.office, bounce(to, to)).Error()
 			d.refused() // it puts a message on the ops queue
-			d.dieOf(restock.OpsQueue, err.Error())
+			d.dieOf(restock.OpsQueue, cause)
 			for range 3 {
 				d.must(d.office.Tell(t.Context()))
 				d.must(d.office.Post(t.Context()))
 				d.clock.advance(time.Hour)
 			}
 			mails := d.box.sent()
-			if len(mails) != 1 || strings.Contains(mails[0].Text, err.Error()) != row.mailed {
-				t.Errorf("mails %+v, want one that tells of %q: %t", mails, err, row.mailed)
+			if len(mails) != 1 || strings.Contains(mails[0].Text, cause) != mailed {
+				t.Errorf("mails %+v, want one that tells of %q: %t", mails, cause, mailed)
 			}
 			hooks := rc.got()
-			if len(hooks) != 1 || hooks[0].Data.Total != 2 || !strings.HasSuffix(hooks[0].Data.Problems[0].Summary, err.Error()) {
-				t.Errorf("webhooks %+v, want one that tells of %q", hooks, err)
+			if len(hooks) != 1 || hooks[0].Data.Total != 2 || !strings.HasSuffix(hooks[0].Data.Problems[0].Summary, cause) {
+				t.Errorf("webhooks %+v, want one that tells of %q", hooks, cause)
 			}
 		})
 	}
+}
+
+// comesBack gives why the message about an event is a dead letter.
+func comesBack(t *testing.T, office *ops.Office, event string) error {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"message": event})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = office.Handlers()[queue.TypeForeign](t.Context(), queue.Message{Type: queue.TypeForeign, Body: body})
+	if !queue.IsDiscard(err) {
+		t.Fatalf("%v, want a dead letter", err)
+	}
+	return err
 }
 
 // bounce is an event of SES about a mail to destinations that came back from an
