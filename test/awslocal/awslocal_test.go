@@ -100,21 +100,16 @@ func TestTheStoryNamesWhatTheTemplateLacks(t *testing.T) {
 	t.Logf("%d mutants of %d", n, len(Mutants(template)))
 }
 
-// oneOfEach puts one mutant of each kind first, those that take the longest to be
-// caught last.
+// oneOfEach puts one mutant of each kind first.
 func oneOfEach(all []Mutant) (first, rest []Mutant) {
-	var kinds []string
+	seen := map[string]bool{}
 	for _, m := range all {
 		kind, _, _ := strings.Cut(m.Name, " ")
-		if kind != "right" && slices.Contains(kinds, kind) || kind == "right" && len(rest) > 60 {
+		if seen[kind] {
 			rest = append(rest, m)
 			continue
 		}
-		if slices.Contains(kinds, kind) {
-			rest = append(rest, m)
-			continue
-		}
-		kinds = append(kinds, kind)
+		seen[kind] = true
 		first = append(first, m)
 	}
 	return first, rest
