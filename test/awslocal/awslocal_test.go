@@ -168,6 +168,40 @@ func TestTheLocalCloudKnowsNoName(t *testing.T) {
 	}
 }
 
+// TestAllFunctionsAgreeOnTheStockTable: when it changes, none goes on with the
+// table of before.
+func TestAllFunctionsAgreeOnTheStockTable(t *testing.T) {
+	t.Parallel()
+	parameters := Parameters()
+	parameters["StockTable"] = "product"
+	for id, table := range environments(t, parameters, "RESTOCK_STOCK_TABLE") {
+		if table != "product" {
+			t.Errorf("%s has the table %q, want product", id, table)
+		}
+	}
+}
+
+// environments gives a variable of each function's environment.
+func environments(t *testing.T, parameters map[string]string, variable string) map[string]string {
+	t.Helper()
+	s, err := NewStack(shipped(t), "stack", parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.made(typeDatabase) {
+		s.know(r.ID, "Endpoint.Address", "db.example")
+		s.know(r.ID, "Endpoint.Port", "3306")
+	}
+	all := map[string]string{}
+	for _, r := range s.made(typeFunction) {
+		all[r.ID] = text(s.resolve(object(object(r.Properties["Environment"])["Variables"])[variable]))
+	}
+	if len(all) < 8 {
+		t.Fatalf("%d functions", len(all))
+	}
+	return all
+}
+
 // lintVersion is the schema check: it knows the resources of CloudFormation and
 // the transform of SAM.
 const lintVersion = "1.51.0"
