@@ -181,6 +181,21 @@ func TestAllFunctionsAgreeOnTheStockTable(t *testing.T) {
 	}
 }
 
+// TestAllFunctionsVerifyTheDatabaseWhenTheyCan: by the file that was put beside
+// the program.
+func TestAllFunctionsVerifyTheDatabaseWhenTheyCan(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{"": "?tls=preferred", "global-bundle.pem": "?tls-ca=global-bundle.pem"} {
+		parameters := Parameters()
+		parameters["DatabaseCA"] = file
+		for id, address := range environments(t, parameters, "RESTOCK_DB") {
+			if !strings.HasSuffix(address, "@db.example:3306/restock"+want) {
+				t.Errorf("%s: with the file %q the address ends with %q, want %q", id, file, address[strings.LastIndexByte(address, '@')+1:], want)
+			}
+		}
+	}
+}
+
 // environments gives a variable of each function's environment.
 func environments(t *testing.T, parameters map[string]string, variable string) map[string]string {
 	t.Helper()
