@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -267,8 +268,10 @@ func BackUp(ctx context.Context, rawURL, path string, copied func(rows int, all 
 		return err
 	}
 	partial := path + ".partial"
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, left := range append(companions(partial), partial) {
+		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	if source.dialect == sqlqueue.SQLite {
 		err = backUpFile(ctx, rawURL, partial)
@@ -307,8 +310,12 @@ func backUpServer(ctx context.Context, source, target address, copied func(rows 
 	})
 }
 
-// settleFile gives a finished file its name, durably.
+// settleFile gives a finished file its name, durably. What appeared under that
+// name meanwhile stays: the name is a link, which is never made over another.
 func settleFile(from, to string) error {
+	if left := companions(from); len(left) > 0 {
+		return fmt.Errorf("the file was not closed to its end, since %s is still there; is the disk full?", strings.Join(left, ", "))
+	}
 	f, err := os.Open(from)
 	if err != nil {
 		return err
@@ -316,12 +323,17 @@ func settleFile(from, to string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
+	if left := companions(to); len(left) > 0 {
+		return errLeft(to, left)
+	}
+	if err := os.Link(from, to); errors.Is(err, os.ErrExist) {
+		return errTaken(to)
+	} else if err != nil {
 		return err
 	}
 	folder, err := os.Open(filepath.Dir(to))
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(folder.Sync(), folder.Close(), os.Remove(from))
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue/sqlqueue"
@@ -38,6 +39,10 @@ func Restore(ctx context.Context, backup, to string, act restock.Act, copied fun
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	file := address{dialect: sqlqueue.SQLite, path: filepath.Join(folder, "restock.db"), shown: "sqlite:" + backup}
+	if left := companions(backup); len(left) > 0 {
+		return Copied{}, restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"%s is beside the backup, which is not whole without it: somebody has it open, or used it as a database; let `restock verify --db sqlite:%s` end, or give another backup", strings.Join(left, ", "), backup)
+	}
 	if err := copyFile(backup, file.path); err != nil {
 		return Copied{}, err
 	}
@@ -55,14 +60,30 @@ func (a address) isFree() error {
 	if a.dialect != sqlqueue.SQLite {
 		return nil
 	}
-	if _, err := os.Stat(a.path); err == nil {
-		return restock.Errorf(restock.Conflict, restock.CodeConflict, "there is a database at %s already; move it away, or give another folder with --data", a.path)
+	if _, err := os.Lstat(a.path); err == nil {
+		return errTaken(a.path)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if left := companions(a.path); len(left) > 0 {
+		return errLeft(a.path, left)
 	}
 	return ensureFolder(a.path)
 }
 
+func errTaken(path string) error {
+	return restock.Errorf(restock.Conflict, restock.CodeConflict, "there is a database at %s already; move it away, or give another folder with --data", path)
+}
+
+// errLeft: SQLite would take what such files hold for changes of the database
+// that is put beside them, and spoil it.
+func errLeft(path string, left []string) error {
+	return restock.Errorf(restock.Conflict, restock.CodeConflict,
+		"%s is there and belongs to a database that is gone from %s; it may hold its last sales, so put it back beside that one, or move it away", strings.Join(left, ", "), path)
+}
+
 // scratch makes a folder for what is needed on the way. That of a file is beside
-// it, so that the file can be renamed.
+// it, so that the file can get its name there.
 func (a address) scratch() (string, error) {
 	beside := ""
 	if a.dialect == sqlqueue.SQLite {
