@@ -91,7 +91,7 @@ func functions() []function {
 }
 
 func (c *functionCommand) Run(k *console) error {
-	log := slog.New(slog.NewJSONHandler(k.errOut, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := newFunctionLog(k.errOut, c.LogLevel)
 	all := functions()
 	i := slices.IndexFunc(all, func(f function) bool { return f.name == c.Function })
 	if i < 0 {
