@@ -69,9 +69,10 @@ type restoreCommand struct {
 // Help is shown by restock restore --help.
 func (restoreCommand) Help() string {
 	return `The database has to be empty, or a file that is not there yet, with nothing of another
-one left beside it; it can be of another kind than the one that was backed up. Keys and token go to the data folder where it has
-none. Afterwards ordering is paused, because the factory may still deliver what the
-backup does not know: look at what arrives, then let it go on.
+one left beside it; it can be of another kind than the one that was backed up. Keys
+and token go to the data folder where it has none. Afterwards ordering is paused,
+because the factory may still deliver what the backup does not know: look at what
+arrives, then let it go on.
 
 Example:
   restock restore backup --data restock-data
@@ -104,6 +105,9 @@ func (r *restoreCommand) Run(c *console) (err error) {
 		return err
 	}
 	c.printf("restored %d rows of %d tables to %s in %s\n", done.Rows, done.Tables, done.To, time.Since(start).Round(time.Millisecond))
+	if done.StockTable != "" {
+		c.printf("The stock was that of another system, in its table %[1]s, which is not followed any more: what is on hand is what the backup says. Where that table is in this database, too, serve with --stock-table %[1]s.\n", done.StockTable)
+	}
 	c.printf("Ordering is paused until a person lets it go on: restock ordering resume --reason …\n")
 	if done.Broken() {
 		return brokenCopy(c, done)

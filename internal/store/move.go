@@ -24,6 +24,9 @@ type Copied struct {
 	Tables         int
 	Rows           int64
 	Source, Target []restock.Check
+	// StockTable is the table of another system that owned the stock of what was
+	// restored; it is not followed any more. "" is none.
+	StockTable string
 }
 
 // Broken reports whether a promise is broken on either side.
@@ -90,6 +93,10 @@ func (m mover) run(ctx context.Context, from, to end) (Copied, error) {
 	}
 	if _, err := from.conn.ExecContext(ctx, `COMMIT`); err != nil {
 		return done, fmt.Errorf("mark %s: %w", from.shown, err)
+	}
+	// A file that was once restored from beside another system may name its table.
+	if _, err := to.conn.ExecContext(ctx, `DELETE FROM settings WHERE name = '`+settingStockTable+`'`); err != nil {
+		return done, err
 	}
 	return done, to.finish(ctx)
 }

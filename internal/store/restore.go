@@ -129,7 +129,7 @@ func (a address) restoreFile(ctx context.Context, target address, act restock.Ac
 	if err != nil {
 		return done, err
 	}
-	if err := a.awaken(ctx, act); err != nil {
+	if done.StockTable, err = a.awaken(ctx, act); err != nil {
 		return done, err
 	}
 	return done, settleFile(a.path, target.path)
@@ -147,25 +147,31 @@ func (a address) restoreServer(ctx context.Context, target address, act restock.
 	if err != nil {
 		return done, err
 	}
-	return done, target.awaken(ctx, act)
+	done.StockTable, err = target.awaken(ctx, act)
+	return done, err
 }
 
 // awaken pauses ordering in a database that was just filled, and lets it be used,
-// in one act. What a file was moved to is forgotten: this is another one.
-func (a address) awaken(ctx context.Context, act restock.Act) (err error) {
+// in one act. What a file was moved to is forgotten: this is another one. So is
+// the table of another system, which it names: that was beside the first.
+func (a address) awaken(ctx context.Context, act restock.Act) (stockTable string, err error) {
 	s := newStore(Config{})
 	if s.db, err = a.open(ctx, s, Config{}); err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
+	return stockTable, s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
 		if err := tx.pauseAll(ctx, act.Reason); err != nil {
 			return err
 		}
 		if err := tx.audit(ctx, act, "database.restore", "all", restock.ProductID{}, ""); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM settings WHERE name IN (?, ?)`, settingUnfinished, settingMoved)
+		var err error
+		if stockTable, err = tx.setting(ctx, settingStockTable); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM settings WHERE name IN (?, ?, ?)`, settingUnfinished, settingMoved, settingStockTable)
 		return err
 	})
 }
