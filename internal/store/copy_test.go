@@ -434,6 +434,38 @@ func TestAnOldBackupIsBroughtUpToDateAndStaysAsItIs(t *testing.T) {
 	}
 }
 
+// TestAPartOfAShopIsNotBackedUp, nor restored: its copy would pass for a whole one.
+func TestAPartOfAShopIsNotBackedUp(t *testing.T) {
+	t.Parallel()
+	shop := closedShop(t)
+	refused := func(t *testing.T, err error) {
+		t.Helper()
+		if restock.KindOf(err) != restock.Conflict || !strings.Contains(err.Error(), "only a part of sqlite:") || !strings.Contains(err.Error(), "repeat the") {
+			t.Errorf("%v, want a conflict that says what to do", err)
+		}
+	}
+	onServers(t, func(t *testing.T, d *serverDatabases) {
+		to, folder := d.database(t), t.TempDir()
+		ctx, stop := context.WithCancel(t.Context())
+		if _, err := store.Restore(ctx, copyOf(t, shop), to, restock.Act{By: "test", Reason: "test"}, func(int, int64) { stop() }); err == nil || restock.KindOf(err) == restock.Conflict {
+			t.Fatalf("it was not interrupted: %v", err)
+		}
+		refused(t, store.BackUp(t.Context(), to, filepath.Join(folder, "restock.db"), ignoreProgress))
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("%v is left, %v", left, err)
+		}
+	})
+	part := copyOf(t, shop)
+	raw := openRaw(t, part)
+	_, err := raw.ExecContext(t.Context(), `INSERT INTO settings (name, value) VALUES ('copy_unfinished', 'sqlite:elsewhere')`)
+	if err := errors.Join(err, raw.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, store.BackUp(t.Context(), "sqlite:"+part, filepath.Join(t.TempDir(), "restock.db"), ignoreProgress))
+	_, err = store.Restore(t.Context(), part, "sqlite:"+filepath.Join(t.TempDir(), "restock.db"), restock.Act{By: "test", Reason: "test"}, ignoreProgress)
+	refused(t, err)
+}
+
 // leftLog gives a log with sales, as a process leaves it that was killed.
 func leftLog(t *testing.T, shop string) []byte {
 	t.Helper()

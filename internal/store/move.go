@@ -274,6 +274,9 @@ func BackUp(ctx context.Context, rawURL, path string, copied func(rows int, all 
 	if err := source.requireCurrent(ctx); err != nil {
 		return err
 	}
+	if err := source.refusePart(ctx); err != nil {
+		return err
+	}
 	partial := path + ".partial"
 	for _, left := range append(companions(partial), partial) {
 		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -291,6 +294,19 @@ func BackUp(ctx context.Context, rawURL, path string, copied func(rows int, all 
 	return settleFile(partial, path)
 }
 
+// refusePart: a part of a shop is no shop, and nothing would say so of its copy.
+func (a address) refusePart(ctx context.Context) error {
+	return a.snapshot(ctx, func(conn *sql.Conn) error { return end{a.dialect, conn, a.shown}.refusePart(ctx) })
+}
+
+func (e end) refusePart(ctx context.Context) error {
+	of, err := e.unfinished(ctx)
+	if err == nil && of != "" {
+		return errPart(e.shown, of)
+	}
+	return err
+}
+
 func backUpFile(ctx context.Context, rawURL, path string) error {
 	s, err := Open(ctx, rawURL, Config{ReadOnly: true})
 	if err != nil {
@@ -304,6 +320,9 @@ func backUpServer(ctx context.Context, source, target address, copied func(rows 
 		return err
 	}
 	return source.snapshot(ctx, func(from *sql.Conn) error {
+		if err := (end{source.dialect, from, source.shown}).refusePart(ctx); err != nil { // a copy may have begun meanwhile
+			return err
+		}
 		return target.alone(ctx, func(file *sql.Conn) error {
 			if _, err := file.ExecContext(ctx, `COMMIT`); err != nil { // parts have transactions of their own
 				return err

@@ -49,6 +49,9 @@ func Restore(ctx context.Context, backup, to string, act restock.Act, copied fun
 	if err := file.migrate(ctx, slog.New(slog.DiscardHandler)); err != nil {
 		return Copied{}, fmt.Errorf("the backup: %w", err)
 	}
+	if err := file.refusePart(ctx); err != nil {
+		return Copied{}, err
+	}
 	if target.dialect == sqlqueue.SQLite {
 		return file.restoreFile(ctx, target, act)
 	}
