@@ -38,12 +38,15 @@ fmt: $(TOOLS)/golangci-lint
 mutants:
 	go run ./test/mutants
 
-# The functions of AWS: the program for their processor, and the catalogue beside it.
+# The functions of AWS: the program for their processor, and the catalogue beside
+# it, with the authorities by which they know the database when AWS_DATABASE_CA
+# names a file with them.
 AWS_ARCH ?= arm64
 AWS_CATALOG ?= cmd/restock/example.yaml
 aws-build:
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(AWS_ARCH) go build -tags lambda.norpc -trimpath -ldflags="-s -w" -o deploy/aws/build/bootstrap ./cmd/restock
 	cp $(AWS_CATALOG) deploy/aws/build/catalog.yaml
+	$(if $(AWS_DATABASE_CA),cp $(AWS_DATABASE_CA) deploy/aws/build/)
 
 # The story on this machine, through the template's own wiring; and the same
 # without each part of the template in turn, which takes about five minutes.

@@ -12,6 +12,7 @@ import (
 	netmail "net/mail"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,7 +39,7 @@ import (
 type app struct {
 	cfg     settings
 	log     *slog.Logger
-	locks   []*os.File
+	locks   []func() error
 	closers []func() error // of what is connected, in the order of opening
 	store   *store.Store
 	engine  *engine
@@ -133,18 +134,30 @@ func (a *app) openStore(ctx context.Context, zone *time.Location) error {
 // folder. Servers with other roles may share it. The locks are gone with the
 // process, however it ends.
 func (a *app) lockRoles() error {
-	for _, r := range chosenRoles(a.cfg.Roles) {
-		f, err := lock(a.cfg.path(lockFile+"-"+r.name), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return restock.Errorf(restock.Conflict, restock.CodeConflict,
-				"another restock serves %s from this data folder; stop it, choose other --roles, or give another folder with --data", r.name)
-		}
-		if err != nil {
-			return err
-		}
-		a.locks = append(a.locks, f)
+	locks, taken, err := lockRoles(a.cfg.Data, chosenRoles(a.cfg.Roles))
+	if taken != "" {
+		return restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"another restock serves %s from this data folder; stop it, choose other --roles, or give another folder with --data", taken)
 	}
-	return nil
+	a.locks = locks
+	return err
+}
+
+// lockRoles takes the locks of roles on a data folder, all or none, which hold
+// until they are closed. taken names a role that somebody else has.
+func lockRoles(data string, roles []role) (locks []func() error, taken string, err error) {
+	for _, r := range roles {
+		f, err := lock(filepath.Join(data, lockFile+"-"+r.name), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			locks = append(locks, f.Close)
+			continue
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			taken, err = r.name, nil
+		}
+		return nil, taken, errors.Join(err, closeAll(locks))
+	}
+	return locks, "", nil
 }
 
 func lock(path string, how int) (*os.File, error) {
@@ -467,10 +480,7 @@ func (a *app) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
-	for _, f := range a.locks {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, closeAll(a.locks))...)
 }
 
 // officeStore gives the operator's side the store's catalogue in its words.

@@ -91,7 +91,7 @@ func functions() []function {
 }
 
 func (c *functionCommand) Run(k *console) error {
-	log := slog.New(slog.NewJSONHandler(k.errOut, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := newFunctionLog(k.errOut, c.LogLevel)
 	all := functions()
 	i := slices.IndexFunc(all, func(f function) bool { return f.name == c.Function })
 	if i < 0 {
@@ -190,6 +190,8 @@ func (a *app) openFunction(ctx context.Context) error {
 		return err
 	}
 	a.openMetrics() // nobody scrapes them here
+	// The stock table is what the setup put into the database: an instance of before
+	// that starts late would set it back.
 	a.store, err = store.Open(ctx, a.cfg.databaseURL(), store.Config{
 		Logger: a.log, Zone: zone, Outbox: true, Migrated: true, Connections: functionConnections, Observe: a.metrics.Commit,
 	})

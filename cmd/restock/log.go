@@ -16,6 +16,12 @@ func newLog(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(traced{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})})
 }
 
+// newFunctionLog makes the log of a function: the same lines as JSON, which
+// CloudWatch can search by what is in them.
+func newFunctionLog(w io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(traced{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
+}
+
 // traced adds the trace of the context to a line that does not tell it itself.
 type traced struct{ slog.Handler }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/restock/restock"
@@ -69,10 +68,11 @@ type restoreCommand struct {
 
 // Help is shown by restock restore --help.
 func (restoreCommand) Help() string {
-	return `The database has to be empty, or a file that is not there yet; it can be of another
-kind than the one that was backed up. Keys and token go to the data folder where it has
-none. Afterwards ordering is paused, because the factory may still deliver what the
-backup does not know: look at what arrives, then let it go on.
+	return `The database has to be empty, or a file that is not there yet, with nothing of another
+one left beside it; it can be of another kind than the one that was backed up. Keys
+and token go to the data folder where it has none. Afterwards ordering is paused,
+because the factory may still deliver what the backup does not know: look at what
+arrives, then let it go on.
 
 Example:
   restock restore backup --data restock-data
@@ -81,15 +81,17 @@ Example:
   restock ordering resume --reason "what was on its way has arrived"`
 }
 
-func (r *restoreCommand) Run(c *console) error {
+func (r *restoreCommand) Run(c *console) (err error) {
 	file := filepath.Join(r.Dir, databaseFile)
 	info, err := os.Stat(file)
 	if err != nil {
 		return fmt.Errorf("%s is no backup: %w", r.Dir, err)
 	}
-	if err := r.unlocked(); err != nil {
+	unlock, err := r.lockFolder()
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	made := info.ModTime().UTC().Format(time.RFC3339)
 	act := (&decider{By: r.By}).actBecause(fmt.Sprintf("restored from the backup of %s; a factory may still deliver what it does not know", made))
 	start := time.Now()
@@ -103,6 +105,9 @@ func (r *restoreCommand) Run(c *console) error {
 		return err
 	}
 	c.printf("restored %d rows of %d tables to %s in %s\n", done.Rows, done.Tables, done.To, time.Since(start).Round(time.Millisecond))
+	if done.StockTable != "" {
+		c.printf("The stock was that of another system, in its table %[1]s, which is not followed any more: what is on hand is what the backup says. Where that table is in this database, too, serve with --stock-table %[1]s.\n", done.StockTable)
+	}
 	c.printf("Ordering is paused until a person lets it go on: restock ordering resume --reason …\n")
 	if done.Broken() {
 		return brokenCopy(c, done)
@@ -110,33 +115,23 @@ func (r *restoreCommand) Run(c *console) error {
 	return nil
 }
 
-// unlocked: nobody may serve from the data folder meanwhile.
-func (r *restoreCommand) unlocked() error {
-	for _, role := range roles() {
-		f, err := lock(filepath.Join(r.Data, lockFile+"-"+role.name), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // there is no such folder, or nobody served from it
-		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return restock.Errorf(restock.Conflict, restock.CodeConflict, "restock serves %s from %s; stop it first", role.name, r.Data)
-		}
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
+// lockFolder keeps everybody from serving from the data folder meanwhile, also
+// from one that is made here.
+func (r *restoreCommand) lockFolder() (unlock func() error, err error) {
+	const ownerOnly = 0o700
+	if err := os.MkdirAll(r.Data, ownerOnly); err != nil {
+		return nil, err
 	}
-	return nil
+	locks, taken, err := lockRoles(r.Data, roles())
+	if taken != "" {
+		return nil, restock.Errorf(restock.Conflict, restock.CodeConflict, "restock serves %s from %s; stop it first", taken, r.Data)
+	}
+	return func() error { return closeAll(locks) }, err
 }
 
 // secrets brings back the keys and the token. Those that are there stay: they
 // may be newer, and verify what was signed after the backup.
 func (r *restoreCommand) secrets(c *console) error {
-	const ownerOnly = 0o700
-	if err := os.MkdirAll(r.Data, ownerOnly); err != nil {
-		return err
-	}
 	for _, name := range []string{keysFile, tokenFile} {
 		text, err := os.ReadFile(filepath.Join(r.Dir, name))
 		if errors.Is(err, os.ErrNotExist) {

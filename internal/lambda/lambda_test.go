@@ -139,13 +139,57 @@ func TestAnAnswerKeepsItsHeadersItsCookiesAndItsBytes(t *testing.T) {
 	if empty := ask(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), request("GET", "/")); empty.StatusCode != http.StatusOK || empty.Body != "" {
 		t.Errorf("nothing said: %+v", empty)
 	}
-	large := ask(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := w.Write(make([]byte, 6<<20)); err == nil {
-			t.Error("an answer that Lambda does not carry was taken")
-		}
-	}), request("GET", "/"))
-	if len(large.Body) > 0 {
-		t.Errorf("%d bytes", len(large.Body))
+}
+
+// TestAnAnswerThatIsTooLargeIsAFaultThatSaysSo, also one that gets too large only
+// on its way: a part of it would be taken for the whole.
+func TestAnAnswerThatIsTooLargeIsAFaultThatSaysSo(t *testing.T) {
+	t.Parallel()
+	const carried = 6 << 20
+	for name, row := range map[string]struct {
+		part  string
+		parts int
+		fits  bool
+	}{
+		"in one piece":      {strings.Repeat("a", carried+1), 1, false},
+		"in parts":          {strings.Repeat("a", 1<<20), 7, false},
+		"with its headers":  {strings.Repeat("a", carried-100), 1, false},
+		"quotes are longer": {strings.Repeat(`"`, carried/2), 1, false},
+		"bytes are longer":  {strings.Repeat("\xff", carried/4), 3, false},
+		"large":             {strings.Repeat("a<", carried/2-1000), 1, true},
+		"large and quoted":  {strings.Repeat(`"a`, carried/4), 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := ask(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Traceparent", "00-a-b-01")
+				w.Header().Set("X-Long", strings.Repeat("h", 200))
+				http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"})
+				for range row.parts {
+					_, _ = io.WriteString(w, row.part) // what it says of the rest is up to the handler
+				}
+			}), request("GET", "/v1/sales"))
+			if row.fits {
+				if got.StatusCode != http.StatusOK || got.Body != row.part {
+					t.Errorf("status %d with %d bytes, want 200 with %d", got.StatusCode, len(got.Body), len(row.part))
+				}
+				return
+			}
+			var problem struct {
+				Status       int
+				Detail, Code string
+			}
+			if err := json.Unmarshal([]byte(got.Body), &problem); err != nil {
+				t.Fatalf("%v of %d bytes", err, len(got.Body))
+			}
+			if got.StatusCode != http.StatusInternalServerError || problem.Status != got.StatusCode || problem.Code != "internal" || !strings.Contains(problem.Detail, "larger than the 6 MB") {
+				t.Errorf("status %d, %+v", got.StatusCode, problem)
+			}
+			want := map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store", "Traceparent": "00-a-b-01"}
+			if diff := cmp.Diff(want, got.Headers); diff != "" || len(got.Cookies) > 0 {
+				t.Errorf("cookies %q, headers (-want +got):\n%s", got.Cookies, diff)
+			}
+		})
 	}
 }
 

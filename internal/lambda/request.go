@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// answerBytesMax is what Lambda carries of an answer, with room for its headers.
-	answerBytesMax = 5_500_000
+	// answerBytesMax is what Lambda carries of an answer, as JSON with its headers.
+	answerBytesMax = 6 << 20
+	// escapedMax is how much longer a byte can get in JSON, as \u0000.
+	escapedMax = 6
 	// streamTime is how long a stream of events waits for one: Lambda cannot stream,
 	// so that the browser comes again and again.
 	streamTime = time.Second
@@ -38,7 +40,32 @@ func (f *Function) request(ctx context.Context, raw json.RawMessage) (any, error
 	}
 	answer := f.answer(ctx, e)
 	f.after(ctx)
-	return answer.response(), nil
+	out := answer.response()
+	if answer.cut || !carried(out) {
+		f.Logger.ErrorContext(ctx, "the answer is larger than Lambda carries", "method", e.RequestContext.HTTP.Method, "path", e.RawPath,
+			"bytes_max", answerBytesMax, "traceparent", answer.header.Get("Traceparent"))
+		return answer.tooLarge(), nil
+	}
+	return out, nil
+}
+
+// carried reports whether Lambda carries an answer.
+func carried(out events.APIGatewayV2HTTPResponse) bool {
+	if len(out.Body) < answerBytesMax/escapedMax/2 { // and its headers are shorter
+		return true
+	}
+	var size counter
+	encoder := json.NewEncoder(&size)
+	encoder.SetEscapeHTML(false) // as the runtime does
+	return encoder.Encode(out) == nil && size <= answerBytesMax
+}
+
+// counter counts what is written.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 func (f *Function) answer(ctx context.Context, e events.APIGatewayV2HTTPRequest) *answer {
@@ -130,6 +157,7 @@ type answer struct {
 	status int
 	body   bytes.Buffer
 	said   bool
+	cut    bool // more was written than Lambda carries
 }
 
 func (a *answer) Header() http.Header { return a.header }
@@ -146,7 +174,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.body.Len()+len(p) > answerBytesMax {
+	if a.cut = a.cut || a.body.Len()+len(p) > answerBytesMax; a.cut {
 		return 0, io.ErrShortWrite
 	}
 	a.said = a.said || len(p) > 0 && p[0] != ':' // which begins a comment of server-sent events
@@ -195,6 +223,21 @@ func (a *answer) response() events.APIGatewayV2HTTPResponse {
 	out.Body = a.body.String()
 	if !utf8.ValidString(out.Body) || a.header.Get("Content-Encoding") != "" {
 		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(a.body.Bytes()), true
+	}
+	return out
+}
+
+// tooLarge says what became of an answer that Lambda does not carry: a part of it
+// would be taken for the whole. It is a problem as internal/web writes them.
+func (a *answer) tooLarge() events.APIGatewayV2HTTPResponse {
+	out := events.APIGatewayV2HTTPResponse{
+		StatusCode: http.StatusInternalServerError,
+		Headers:    map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store"},
+		Body: `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal",` +
+			`"detail":"The answer is larger than the 6 MB that a function can give, so none was given; what was asked for is done. Ask for fewer rows or a shorter time."}` + "\n",
+	}
+	if trace := a.header.Get("Traceparent"); trace != "" {
+		out.Headers["Traceparent"] = trace
 	}
 	return out
 }

@@ -454,3 +454,48 @@ func TestEveryMessageHasOneLineInTheLog(t *testing.T) {
 		}
 	})
 }
+
+// TestAMessageIsHandledAndLoggedInAContextOfItsOwn, whether it is asked for or
+// pushed: its trace is in there.
+func TestAMessageIsHandledAndLoggedInAContextOfItsOwn(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	for name, handle := range map[string]func(*testing.T, *script, queue.Config, queue.Handler){
+		"asked for": func(t *testing.T, s *script, cfg queue.Config, h queue.Handler) { t.Helper(); run(t, s, cfg, h) },
+		"pushed": func(t *testing.T, s *script, cfg queue.Config, h queue.Handler) {
+			t.Helper()
+			queue.New(s, stockQueue, map[string]queue.Handler{stockLow: h}, cfg).Handle(t.Context(), []driver.Delivery{delivery(1)})
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var handled, logged any
+			handle(t, newScript(delivery(1)), queue.Config{
+				Context: func(ctx context.Context, m queue.Message) context.Context {
+					return context.WithValue(ctx, key{}, m.Subject)
+				},
+				Logger: slog.New(contextLog{slog.DiscardHandler, func(ctx context.Context) { logged = ctx.Value(key{}) }}),
+			}, func(ctx context.Context, _ queue.Message) error {
+				handled = ctx.Value(key{})
+				return nil
+			})
+			if handled != "CP-502101" || logged != "CP-502101" {
+				t.Errorf("%s: handled in a context of %v, logged in one of %v; want the message's", name, handled, logged)
+			}
+		})
+	}
+}
+
+// contextLog is told the context of each line.
+type contextLog struct {
+	slog.Handler
+	of func(context.Context)
+}
+
+func (contextLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l contextLog) Handle(ctx context.Context, _ slog.Record) error {
+	l.of(ctx)
+	return nil
+}
+
+func (l contextLog) WithAttrs([]slog.Attr) slog.Handler { return l }

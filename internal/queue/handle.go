@@ -35,6 +35,7 @@ func (c *Consumer) Handle(ctx context.Context, received []driver.Delivery) []dri
 // handlePushed reports whether a message is done, or given on.
 func (c *Consumer) handlePushed(ctx context.Context, d driver.Delivery) bool {
 	began := c.cfg.Now()
+	ctx = c.cfg.Context(ctx, d.Message)
 	v := verdict{outcome: outcomeInterrupted}
 	if ctx.Err() == nil {
 		v = c.decide(ctx, d)

@@ -391,7 +391,28 @@ func (a *applier) editProduct(ctx context.Context, id restock.ProductID, p resto
 	}
 	after := old
 	after.Policy = p.Policy()
+	if err := a.noteFewerOrders(ctx, old, p.OpenOrdersMax); err != nil {
+		return err
+	}
 	return a.settle(ctx, old, after)
+}
+
+// actionFewerOrders is noted when a catalogue allows fewer open orders than
+// there are.
+const actionFewerOrders = "product.fewer_orders"
+
+// noteFewerOrders keeps that a product has more open orders than it may have from
+// now on: they were made when it might, and stay.
+func (a *applier) noteFewerOrders(ctx context.Context, old restock.Product, most int64) error {
+	if most >= old.Policy.OpenOrdersMax {
+		return nil
+	}
+	var open int64
+	if err := a.tx.one(ctx, `SELECT COUNT(*) FROM replenishment_orders WHERE product_id = ? AND slot >= 0`, []any{old.ID}, &open); err != nil || open <= most {
+		return err
+	}
+	return a.tx.audit(ctx, restock.Act{By: "catalogue", Reason: fmt.Sprintf("open_orders_max is %d", most)}, actionFewerOrders, string(old.SKU), old.ID,
+		fmt.Sprintf("%d are open and stay", open))
 }
 
 // partner resolves the name of a factory or an advertisement.

@@ -434,6 +434,126 @@ func TestAnOldBackupIsBroughtUpToDateAndStaysAsItIs(t *testing.T) {
 	}
 }
 
+// TestAPartOfAShopIsNotBackedUp, nor restored: its copy would pass for a whole one.
+func TestAPartOfAShopIsNotBackedUp(t *testing.T) {
+	t.Parallel()
+	shop := closedShop(t)
+	refused := func(t *testing.T, err error) {
+		t.Helper()
+		if restock.KindOf(err) != restock.Conflict || !strings.Contains(err.Error(), "only a part of sqlite:") || !strings.Contains(err.Error(), "repeat the") {
+			t.Errorf("%v, want a conflict that says what to do", err)
+		}
+	}
+	onServers(t, func(t *testing.T, d *serverDatabases) {
+		to, folder := d.database(t), t.TempDir()
+		ctx, stop := context.WithCancel(t.Context())
+		if _, err := store.Restore(ctx, copyOf(t, shop), to, restock.Act{By: "test", Reason: "test"}, func(int, int64) { stop() }); err == nil || restock.KindOf(err) == restock.Conflict {
+			t.Fatalf("it was not interrupted: %v", err)
+		}
+		refused(t, store.BackUp(t.Context(), to, filepath.Join(folder, "restock.db"), ignoreProgress))
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("%v is left, %v", left, err)
+		}
+	})
+	part := copyOf(t, shop)
+	raw := openRaw(t, part)
+	_, err := raw.ExecContext(t.Context(), `INSERT INTO settings (name, value) VALUES ('copy_unfinished', 'sqlite:elsewhere')`)
+	if err := errors.Join(err, raw.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, store.BackUp(t.Context(), "sqlite:"+part, filepath.Join(t.TempDir(), "restock.db"), ignoreProgress))
+	_, err = store.Restore(t.Context(), part, "sqlite:"+filepath.Join(t.TempDir(), "restock.db"), restock.Act{By: "test", Reason: "test"}, ignoreProgress)
+	refused(t, err)
+}
+
+// leftLog gives a log with sales, as a process leaves it that was killed.
+func leftLog(t *testing.T, shop string) []byte {
+	t.Helper()
+	path := copyOf(t, shop)
+	s := openAt(t, path, store.Config{})
+	for range 20 {
+		if _, err := s.Sell(t.Context(), []restock.Cart{cartOf("A", "B", "C")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := os.ReadFile(path + "-wal")
+	if err != nil || len(log) == 0 {
+		t.Fatalf("a log of %d bytes, %v", len(log), err)
+	}
+	return log
+}
+
+// TestARestoreBesideWhatAnotherDatabaseLeftIsRefused: SQLite would take it for
+// changes of the one that is restored.
+func TestARestoreBesideWhatAnotherDatabaseLeftIsRefused(t *testing.T) {
+	t.Parallel()
+	shop := closedShop(t)
+	left := leftLog(t, shop)
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		t.Run(suffix, func(t *testing.T) {
+			t.Parallel()
+			backup, to := copyOf(t, shop), filepath.Join(t.TempDir(), "restock.db")
+			restoreTo := func() error {
+				_, err := store.Restore(t.Context(), backup, "sqlite:"+to, restock.Act{By: "test", Reason: "test"}, ignoreProgress)
+				return err
+			}
+			for _, beside := range []string{to, backup} {
+				if err := os.WriteFile(beside+suffix, left, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := restoreTo(); restock.KindOf(err) != restock.Conflict || !strings.Contains(err.Error(), beside+suffix) {
+					t.Errorf("with %s: %v", beside+suffix, err)
+				}
+				if text, err := os.ReadFile(beside + suffix); err != nil || !slices.Equal(text, left) {
+					t.Errorf("%s is not what it was: %v", beside+suffix, err)
+				}
+				if err := os.Rename(beside+suffix, beside+suffix+".away"); err != nil { // as the error says
+					t.Fatal(err)
+				}
+			}
+			if err := restoreTo(); err != nil {
+				t.Fatal(err)
+			}
+			wantGoesOn(t, openAt(t, to, store.Config{}))
+		})
+	}
+}
+
+// TestAFinishedFileIsNeverPutOverAnother that appeared while it was made.
+func TestAFinishedFileIsNeverPutOverAnother(t *testing.T) {
+	t.Parallel()
+	for _, appeared := range []string{"", "-wal", "-shm", "-journal"} {
+		folder := t.TempDir()
+		from, to := filepath.Join(folder, "finished"), filepath.Join(folder, "restock.db")
+		for path, text := range map[string]string{from: "finished", to + appeared: "theirs"} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := store.SettleFile(from, to); restock.KindOf(err) != restock.Conflict {
+			t.Errorf("beside restock.db%s: %v", appeared, err)
+		}
+		if text, err := os.ReadFile(to + appeared); err != nil || string(text) != "theirs" {
+			t.Errorf("restock.db%s has %q now, %v", appeared, text, err)
+		}
+		if err := os.Rename(to+appeared, from+"-wal"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.SettleFile(from, to); err == nil || !strings.Contains(err.Error(), "is still there") {
+			t.Errorf("a file without a part of it: %v", err)
+		}
+		if err := os.Remove(from + "-wal"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.SettleFile(from, to); err != nil {
+			t.Error(err)
+		}
+		if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 || entries[0].Name() != "restock.db" {
+			t.Errorf("in the folder are %v, %v", entries, err)
+		}
+	}
+}
+
 // TestABackupThatIsInterruptedLeavesNothing that looks like one.
 func TestABackupThatIsInterruptedLeavesNothing(t *testing.T) {
 	t.Parallel()

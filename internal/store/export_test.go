@@ -38,3 +38,6 @@ func (s *Store) Text(t *testing.T, query string) string {
 	}
 	return text
 }
+
+// SettleFile gives a finished file its name.
+var SettleFile = settleFile

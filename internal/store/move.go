@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/restock/restock"
@@ -23,6 +24,9 @@ type Copied struct {
 	Tables         int
 	Rows           int64
 	Source, Target []restock.Check
+	// StockTable is the table of another system that owned the stock of what was
+	// restored; it is not followed any more. "" is none.
+	StockTable string
 }
 
 // Broken reports whether a promise is broken on either side.
@@ -89,6 +93,10 @@ func (m mover) run(ctx context.Context, from, to end) (Copied, error) {
 	}
 	if _, err := from.conn.ExecContext(ctx, `COMMIT`); err != nil {
 		return done, fmt.Errorf("mark %s: %w", from.shown, err)
+	}
+	// A file that was once restored from beside another system may name its table.
+	if _, err := to.conn.ExecContext(ctx, `DELETE FROM settings WHERE name = '`+settingStockTable+`'`); err != nil {
+		return done, err
 	}
 	return done, to.finish(ctx)
 }
@@ -266,9 +274,14 @@ func BackUp(ctx context.Context, rawURL, path string, copied func(rows int, all 
 	if err := source.requireCurrent(ctx); err != nil {
 		return err
 	}
-	partial := path + ".partial"
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := source.refusePart(ctx); err != nil {
 		return err
+	}
+	partial := path + ".partial"
+	for _, left := range append(companions(partial), partial) {
+		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	if source.dialect == sqlqueue.SQLite {
 		err = backUpFile(ctx, rawURL, partial)
@@ -279,6 +292,19 @@ func BackUp(ctx context.Context, rawURL, path string, copied func(rows int, all 
 		return errors.Join(err, os.Remove(partial))
 	}
 	return settleFile(partial, path)
+}
+
+// refusePart: a part of a shop is no shop, and nothing would say so of its copy.
+func (a address) refusePart(ctx context.Context) error {
+	return a.snapshot(ctx, func(conn *sql.Conn) error { return end{a.dialect, conn, a.shown}.refusePart(ctx) })
+}
+
+func (e end) refusePart(ctx context.Context) error {
+	of, err := e.unfinished(ctx)
+	if err == nil && of != "" {
+		return errPart(e.shown, of)
+	}
+	return err
 }
 
 func backUpFile(ctx context.Context, rawURL, path string) error {
@@ -294,6 +320,9 @@ func backUpServer(ctx context.Context, source, target address, copied func(rows 
 		return err
 	}
 	return source.snapshot(ctx, func(from *sql.Conn) error {
+		if err := (end{source.dialect, from, source.shown}).refusePart(ctx); err != nil { // a copy may have begun meanwhile
+			return err
+		}
 		return target.alone(ctx, func(file *sql.Conn) error {
 			if _, err := file.ExecContext(ctx, `COMMIT`); err != nil { // parts have transactions of their own
 				return err
@@ -307,8 +336,12 @@ func backUpServer(ctx context.Context, source, target address, copied func(rows 
 	})
 }
 
-// settleFile gives a finished file its name, durably.
+// settleFile gives a finished file its name, durably. What appeared under that
+// name meanwhile stays: the name is a link, which is never made over another.
 func settleFile(from, to string) error {
+	if left := companions(from); len(left) > 0 {
+		return fmt.Errorf("the file was not closed to its end, since %s is still there; is the disk full?", strings.Join(left, ", "))
+	}
 	f, err := os.Open(from)
 	if err != nil {
 		return err
@@ -316,12 +349,17 @@ func settleFile(from, to string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
+	if left := companions(to); len(left) > 0 {
+		return errLeft(to, left)
+	}
+	if err := os.Link(from, to); errors.Is(err, os.ErrExist) {
+		return errTaken(to)
+	} else if err != nil {
 		return err
 	}
 	folder, err := os.Open(filepath.Dir(to))
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(folder.Sync(), folder.Close(), os.Remove(from))
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/queue/sqlqueue"
@@ -38,11 +39,18 @@ func Restore(ctx context.Context, backup, to string, act restock.Act, copied fun
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	file := address{dialect: sqlqueue.SQLite, path: filepath.Join(folder, "restock.db"), shown: "sqlite:" + backup}
+	if left := companions(backup); len(left) > 0 {
+		return Copied{}, restock.Errorf(restock.Conflict, restock.CodeConflict,
+			"%s is beside the backup, which is not whole without it: somebody has it open, or used it as a database; let `restock verify --db sqlite:%s` end, or give another backup", strings.Join(left, ", "), backup)
+	}
 	if err := copyFile(backup, file.path); err != nil {
 		return Copied{}, err
 	}
 	if err := file.migrate(ctx, slog.New(slog.DiscardHandler)); err != nil {
 		return Copied{}, fmt.Errorf("the backup: %w", err)
+	}
+	if err := file.refusePart(ctx); err != nil {
+		return Copied{}, err
 	}
 	if target.dialect == sqlqueue.SQLite {
 		return file.restoreFile(ctx, target, act)
@@ -55,14 +63,30 @@ func (a address) isFree() error {
 	if a.dialect != sqlqueue.SQLite {
 		return nil
 	}
-	if _, err := os.Stat(a.path); err == nil {
-		return restock.Errorf(restock.Conflict, restock.CodeConflict, "there is a database at %s already; move it away, or give another folder with --data", a.path)
+	if _, err := os.Lstat(a.path); err == nil {
+		return errTaken(a.path)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if left := companions(a.path); len(left) > 0 {
+		return errLeft(a.path, left)
 	}
 	return ensureFolder(a.path)
 }
 
+func errTaken(path string) error {
+	return restock.Errorf(restock.Conflict, restock.CodeConflict, "there is a database at %s already; move it away, or give another folder with --data", path)
+}
+
+// errLeft: SQLite would take what such files hold for changes of the database
+// that is put beside them, and spoil it.
+func errLeft(path string, left []string) error {
+	return restock.Errorf(restock.Conflict, restock.CodeConflict,
+		"%s is there and belongs to a database that is gone from %s; it may hold its last sales, so put it back beside that one, or move it away", strings.Join(left, ", "), path)
+}
+
 // scratch makes a folder for what is needed on the way. That of a file is beside
-// it, so that the file can be renamed.
+// it, so that the file can get its name there.
 func (a address) scratch() (string, error) {
 	beside := ""
 	if a.dialect == sqlqueue.SQLite {
@@ -108,7 +132,7 @@ func (a address) restoreFile(ctx context.Context, target address, act restock.Ac
 	if err != nil {
 		return done, err
 	}
-	if err := a.awaken(ctx, act); err != nil {
+	if done.StockTable, err = a.awaken(ctx, act); err != nil {
 		return done, err
 	}
 	return done, settleFile(a.path, target.path)
@@ -126,25 +150,31 @@ func (a address) restoreServer(ctx context.Context, target address, act restock.
 	if err != nil {
 		return done, err
 	}
-	return done, target.awaken(ctx, act)
+	done.StockTable, err = target.awaken(ctx, act)
+	return done, err
 }
 
 // awaken pauses ordering in a database that was just filled, and lets it be used,
-// in one act. What a file was moved to is forgotten: this is another one.
-func (a address) awaken(ctx context.Context, act restock.Act) (err error) {
+// in one act. What a file was moved to is forgotten: this is another one. So is
+// the table of another system, which it names: that was beside the first.
+func (a address) awaken(ctx context.Context, act restock.Act) (stockTable string, err error) {
 	s := newStore(Config{})
 	if s.db, err = a.open(ctx, s, Config{}); err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
+	return stockTable, s.update(ctx, urgent, func(ctx context.Context, tx *tx) error {
 		if err := tx.pauseAll(ctx, act.Reason); err != nil {
 			return err
 		}
 		if err := tx.audit(ctx, act, "database.restore", "all", restock.ProductID{}, ""); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM settings WHERE name IN (?, ?)`, settingUnfinished, settingMoved)
+		var err error
+		if stockTable, err = tx.setting(ctx, settingStockTable); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM settings WHERE name IN (?, ?, ?)`, settingUnfinished, settingMoved, settingStockTable)
 		return err
 	})
 }

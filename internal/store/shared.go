@@ -41,6 +41,12 @@ func (s *Store) shareStock(ctx context.Context, given string) error {
 		s.shared, err = tx.setting(ctx, settingStockTable)
 		return err
 	})
+	if err == nil && s.shared != "" && s.dialect() != sqlqueue.MySQL {
+		// It is a copy, and that table was left behind.
+		s.log.WarnContext(ctx, "the stock is not that of another system here; what is on hand is the truth", "table", s.shared)
+		s.shared = ""
+		return nil
+	}
 	if err != nil || given == "" || given == s.shared || given == NoStockTable && s.shared == "" {
 		return err
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -292,5 +293,61 @@ func TestAStockTableIsCheckedAtTheStart(t *testing.T) {
 	}
 	if got := e.stock(t, "CP-502101"); got != 3 {
 		t.Errorf("their stock is %d, want 3: it is not shared any more", got)
+	}
+}
+
+// TestABackupOfSharedStockIsAShopOfItsOwn: the table of the other system stays
+// where it is. Whoever restores is told so, and nobody looks for it.
+func TestABackupOfSharedStockIsAShopOfItsOwn(t *testing.T) {
+	t.Parallel()
+	e := openExisting(t, 3)
+	e.takeOver(t, e.beside(t, "product"))
+	backup := filepath.Join(t.TempDir(), "restock.db")
+	if err := store.BackUp(t.Context(), e.address, backup, ignoreProgress); err != nil {
+		t.Fatal(err)
+	}
+	looked := openAt(t, backup, store.Config{ReadOnly: true})
+	wantClean(t, looked)
+	if err := looked.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, database := range shops() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			to := database(t)
+			done, err := store.Restore(t.Context(), backup, to, restock.Act{By: "test", Reason: "test"}, ignoreProgress)
+			if err != nil || done.StockTable != "product" {
+				t.Fatalf("restored %+v, %v; want that it says product", done, err)
+			}
+			s := openURL(t, to)
+			if table, ok := s.SharesStock(); ok {
+				t.Errorf("it shares %s", table)
+			}
+			if outcomes, err := s.Sell(t.Context(), []restock.Cart{cartOf("CP-502101")}); err != nil || outcomes[0].Err != nil {
+				t.Fatal(outcomes, err)
+			}
+			if got := stockOf(t, s, "CP-502101"); got != 2 {
+				t.Errorf("on hand %d, want 2", got)
+			}
+			wantClean(t, s)
+		})
+	}
+	// As a file it can be used and moved; its setting goes nowhere.
+	file := openAt(t, backup, store.Config{})
+	if table, ok := file.SharesStock(); ok {
+		t.Errorf("a file shares %s", table)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	to := mariaDBs().database(t)
+	if _, err := store.Move(t.Context(), "sqlite:"+backup, to, ignoreProgress); err != nil {
+		t.Fatal(err)
+	}
+	if table, ok := openURL(t, to).SharesStock(); ok {
+		t.Errorf("after the move it shares %s", table)
+	}
+	if got := e.stock(t, "CP-502101"); got != 3 {
+		t.Errorf("their stock is %d, want 3", got)
 	}
 }

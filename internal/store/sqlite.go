@@ -144,6 +144,18 @@ func checkpointSelf(conn *sql.Conn, d *disk) error {
 // logSuffix is how SQLite names the log of a database in WAL mode.
 const logSuffix = "-wal"
 
+// companions are the files that SQLite keeps beside a database, as far as they
+// are there. They are a part of it, for as long as they are.
+func companions(path string) []string {
+	var there []string
+	for _, suffix := range []string{logSuffix, "-shm", "-journal"} {
+		if _, err := os.Lstat(path + suffix); err == nil {
+			there = append(there, path+suffix)
+		}
+	}
+	return there
+}
+
 // openLog opens the log for syncing. It is there for as long as a connection
 // is, and always the same file; its name is made durable here, once.
 func openLog(ctx context.Context, conn *sql.Conn, path string) (*os.File, error) {

@@ -129,10 +129,14 @@ func (s *Store) refuseMarked(ctx context.Context, a address, reading bool) error
 	case moved != "":
 		return errMoved(a.shown, moved)
 	case unfinished != "":
-		return restock.Errorf(restock.Conflict, restock.CodeConflict,
-			"%s has only a part of %s, which is being copied there; wait, or repeat the `restock move` or `restock restore` that was interrupted", a.shown, unfinished)
+		return errPart(a.shown, unfinished)
 	}
 	return nil
+}
+
+func errPart(shown, of string) error {
+	return restock.Errorf(restock.Conflict, restock.CodeConflict,
+		"%s has only a part of %s, which is being copied there; wait, or repeat the `restock move` or `restock restore` that was interrupted", shown, of)
 }
 
 // dialect is what the database speaks.

@@ -105,9 +105,11 @@ func orderRules() []rule {
 		{
 			"I6", "open automatic orders stay within the product's slots", `SELECT COUNT(*) FROM replenishment_orders`,
 			`SELECT p.sku || ': ' || o.n || ' open orders of at most ' || p.open_orders_max FROM products p
-				JOIN (SELECT product_id, COUNT(*) AS n FROM replenishment_orders WHERE slot >= 0 GROUP BY product_id) o
+				JOIN (SELECT product_id, COUNT(*) AS n, MAX(created_at) AS youngest FROM replenishment_orders WHERE slot >= 0 GROUP BY product_id) o
 					ON o.product_id = p.id
-				WHERE o.n > p.open_orders_max`,
+				-- Those that were open when it was allowed fewer stay open.
+				WHERE o.n > p.open_orders_max AND NOT EXISTS (SELECT 1 FROM audit a
+					WHERE a.product_id = p.id AND a.action = '` + actionFewerOrders + `' AND a.at >= o.youngest)`,
 		},
 		{
 			"I6", "no order was accepted more often than its budget allows", `SELECT COUNT(*) FROM order_attempts`,

@@ -28,7 +28,12 @@ func (s *Story) mail(ctx context.Context, to string, n int) error {
 
 // expect asks the API and says what is wrong with its answer.
 func (s *Story) expect(ctx context.Context, method, path, body string, status int, words string) error {
-	code, answer, err := s.ask(ctx, method, s.Cloud.API()+path, body, "")
+	return s.expectOf(ctx, "", method, path, body, status, words)
+}
+
+// expectOf is expect for a request with a trace.
+func (s *Story) expectOf(ctx context.Context, trace, method, path, body string, status int, words string) error {
+	code, answer, err := s.askOf(ctx, trace, method, s.Cloud.API()+path, body, "")
 	if err != nil {
 		return err
 	}
@@ -54,9 +59,16 @@ func (s *Story) operator(ctx context.Context, method, path, body string, into an
 }
 
 func (s *Story) ask(ctx context.Context, method, address, body, token string) (int, string, error) {
+	return s.askOf(ctx, "", method, address, body, token)
+}
+
+func (*Story) askOf(ctx context.Context, trace, method, address, body, token string) (int, string, error) {
 	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
+	}
+	if trace != "" {
+		r.Header.Set("Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)

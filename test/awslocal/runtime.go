@@ -194,7 +194,7 @@ func (f *function) start(ctx context.Context) (*instance, error) {
 	if in.folder, err = os.MkdirTemp(f.cloud.folder, f.id+"-*"); err != nil {
 		return nil, err
 	}
-	if in.said, err = os.OpenFile(filepath.Join(f.cloud.folder, f.id+".log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
+	if in.said, err = os.OpenFile(f.log(), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return nil, err
 	}
 	in.process = exec.CommandContext(context.WithoutCancel(ctx), f.cloud.bootstrap)
@@ -242,12 +242,20 @@ func (in *instance) kill() {
 // lastWords is the end of what the function's processes said.
 func (in *instance) lastWords() string {
 	const most = 600
-	said, err := os.ReadFile(filepath.Join(in.function.cloud.folder, in.function.id+".log"))
+	said, err := in.function.said()
 	if err != nil {
 		return err.Error()
 	}
-	return strings.TrimSpace(string(said[max(0, len(said)-most):]))
+	return strings.TrimSpace(said[max(0, len(said)-most):])
 }
+
+// said is the log of a function.
+func (f *function) said() (string, error) {
+	text, err := os.ReadFile(f.log())
+	return string(text), err
+}
+
+func (f *function) log() string { return filepath.Join(f.cloud.folder, f.id+".log") }
 
 // stop ends all instances of a function.
 func (f *function) stop() {

@@ -58,7 +58,8 @@ type Story struct {
 	// Whole: also what only needs to be shown once, and not by every mutant.
 	Whole bool
 
-	mails int // that were there before
+	mails int    // that were there before
+	trace string // of the purchase that took the last donut
 }
 
 // patience bounds one step, on a machine that does much else; quiet is how long
@@ -107,10 +108,14 @@ func (s *Story) Run(ctx context.Context) error {
 }
 
 func (s *Story) sellOut(ctx context.Context) error {
-	for n := range 3 {
+	for n := range 2 {
 		if err := s.expect(ctx, http.MethodPost, "/checkout", "", http.StatusOK, fmt.Sprintf("남은 재고: %d", 2-n)); err != nil {
 			return err
 		}
+	}
+	s.trace = strings.ReplaceAll(uuid.NewString(), "-", "")
+	if err := s.expectOf(ctx, s.trace, http.MethodPost, "/checkout", "", http.StatusOK, "남은 재고: 0"); err != nil {
+		return err
 	}
 	if err := s.expect(ctx, http.MethodPost, "/checkout", "", http.StatusConflict, "구매 실패"); err != nil {
 		return err
@@ -132,7 +137,25 @@ func (s *Story) orderAndMail(ctx context.Context) error {
 	if err := s.mail(ctx, adManager, 1); err != nil {
 		return err
 	}
+	if err := s.traced(ctx); err != nil {
+		return err
+	}
 	return s.answerAd(ctx)
+}
+
+// traced waits until the logs of the functions tell by one id who sold the last
+// donut, ordered, and sent the mail.
+func (s *Story) traced(ctx context.Context) error {
+	const tellers = 3
+	return s.until(ctx, "the trace of the purchase in the logs of three functions", func() bool {
+		n := 0
+		for _, f := range s.Cloud.functions {
+			if said, err := f.said(); err == nil && strings.Contains(said, `"trace_id":"`+s.trace+`"`) {
+				n++
+			}
+		}
+		return n >= tellers
+	})
 }
 
 // answerAd presses the button in the mail to the ad manager.

@@ -1,6 +1,7 @@
-// Package deploy_test holds what deploy/ promises: that systemd takes the unit and
-// finds it hardened, that the settings are settings of the program, and that the
-// container is built as it says.
+// Package deploy_test looks at what is in deploy/: whether systemd can read the
+// unit and finds it hardened, whether the settings are settings of the program,
+// and whether the lines of the Containerfile say what they should. It starts no
+// unit and builds no image.
 package deploy_test
 
 import (
@@ -62,7 +63,8 @@ func unit(t *testing.T) string {
 // exposureMax is what systemd may find exposed of the service, of 100.
 const exposureMax = "20"
 
-func TestSystemdTakesTheUnitAndFindsItHardened(t *testing.T) {
+// TestSystemdReadsTheUnitAndFindsItHardened, without starting it.
+func TestSystemdReadsTheUnitAndFindsItHardened(t *testing.T) {
 	t.Parallel()
 	analyze, path := systemdAnalyze(t), unit(t)
 	for _, args := range [][]string{
@@ -132,7 +134,8 @@ func instructions(t *testing.T) map[string][]string {
 	return all
 }
 
-func TestTheContainerIsBuiltAsItSays(t *testing.T) {
+// TestTheLinesOfTheContainerfileSayWhatTheyShould: it is read, not built.
+func TestTheLinesOfTheContainerfileSayWhatTheyShould(t *testing.T) {
 	t.Parallel()
 	all := instructions(t)
 	stages := all["FROM"]

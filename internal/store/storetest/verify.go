@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/restock/restock"
@@ -14,6 +15,7 @@ func verifyChecks() []check {
 		{"EveryRuleFindsItsCorruption", corruptionFound},
 		{"ABrokenRuleShowsAFewExamplesAndTheirNumber", examplesBounded},
 		{"VerifyBesideAWorkingStoreIsClean", verifyBeside},
+		{"FewerOrdersThanAreOpenBreakNothingAndOneMoreDoes", fewerOrders},
 	}
 }
 
@@ -129,6 +131,34 @@ func corruptionFound(t *testing.T, h harness) {
 		if c.Broken > 0 {
 			t.Errorf("broken after all was mended: %s", c.Name)
 		}
+	}
+}
+
+// fewerOrders: what is open when the catalogue allows fewer stays open, and is no
+// fault; an order that was made after that is one.
+func fewerOrders(t *testing.T, h harness) {
+	allowed := func(most int64) restock.Catalog {
+		p := ordered("A", 0, 100, 10)
+		p.OpenOrdersMax = most
+		return catalogue(p)
+	}
+	s := h.unchecked(t, allowed(3))
+	s.order("A", 10)
+	s.order("A", 10)
+	for _, most := range []int64{2, 1} {
+		s.clock.advance(time.Millisecond)
+		s.apply(allowed(most))
+		if got := s.broken(); len(got) > 0 {
+			t.Errorf("broken when %d may be open: %q", most, got)
+		}
+	}
+	s.wantCount(`SELECT COUNT(*) FROM audit`, 1) // two may be open: that was no reason
+	s.clock.advance(time.Millisecond)
+	s.exec(`UPDATE products SET open_orders_max = 3 WHERE sku = 'A'`)
+	s.order("A", 10)
+	s.exec(`UPDATE products SET open_orders_max = 1 WHERE sku = 'A'`)
+	if got := s.broken(); len(got) != 1 || !strings.Contains(got[0], "stay within the product's slots") {
+		t.Errorf("broken after one more was ordered: %q", got)
 	}
 }
 
