@@ -26,6 +26,7 @@ type Acts interface {
 	ReceiptActs
 	AdActs
 	Switch
+	Secrets
 	Desk
 }
 

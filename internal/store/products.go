@@ -212,6 +212,8 @@ const (
 	turnMoney  = "money"  // to order within what all products may cost together
 	// turnSettings is to change a setting to what follows from it.
 	turnSettings = "settings"
+	// turnUnvouched is to keep what nobody vouches for, as much of it as may wait.
+	turnUnvouched = "unvouched"
 )
 
 func (t *tx) lockOne(ctx context.Context, id restock.ProductID) (restock.Product, error) {
