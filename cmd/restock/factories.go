@@ -15,14 +15,14 @@ type factorySecretCommand struct {
 	Remove factorySecretRemoveCommand `cmd:"" help:"Believe nobody any more for a secret."`
 }
 
-const factorySecretsPath = "/v1/factory-secrets"
+const vouchersPath = "/v1/factory-secrets"
 
 type factorySecretListCommand struct {
 	listing `embed:""`
 }
 
 func (f *factorySecretListCommand) Run(c *console) error {
-	return show(c, &f.listing, factorySecretsPath, f.query(),
+	return show(c, &f.listing, vouchersPath, f.query(),
 		"No factory has a secret: what comes without a token of ours is believed of none; restock factories secret make IDENTIFIER --reason …",
 		"SECRET\tFACTORY\tMADE\tUSED LAST",
 		func(s restock.FactorySecret) []any { return []any{s.ID, s.Factory, when(s.CreatedAt), when(s.UsedAt)} })
@@ -48,7 +48,7 @@ Examples:
 
 func (f *factorySecretMakeCommand) Run(c *console) error {
 	var secret restock.FactorySecret
-	if err := f.post(c, factorySecretsPath, ops.FactorySecretBody{ActBody: f.act(), Factory: f.Factory}, &secret); err != nil {
+	if err := f.post(c, vouchersPath, ops.FactorySecretBody{ActBody: f.act(), Factory: f.Factory}, &secret); err != nil {
 		return err
 	}
 	if f.JSON {
@@ -75,7 +75,7 @@ func (factorySecretRemoveCommand) Help() string {
 func (f *factorySecretRemoveCommand) Run(c *console) error {
 	body := ops.FactorySecretBody{ActBody: f.act(), Factory: f.Factory, ID: f.ID}
 	var secret restock.FactorySecret
-	if err := f.post(c, factorySecretsPath+"/remove", body, &secret); err != nil {
+	if err := f.post(c, vouchersPath+"/remove", body, &secret); err != nil {
 		return err
 	}
 	if f.JSON {

@@ -49,7 +49,7 @@ func (s *Store) RemoveFactorySecret(ctx context.Context, factory, id string, act
 		if err != nil {
 			return err
 		}
-		found, err := collect(ctx, tx, secretColumns+` WHERE c.id = ? AND c.factory_id = ?`, []any{id, f.ID}, scanSecret)
+		found, err := collect(ctx, tx, voucherColumns+` WHERE c.id = ? AND c.factory_id = ?`, []any{id, f.ID}, scanSecret)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (s *Store) RemoveFactorySecret(ctx context.Context, factory, id string, act
 	return secret, err
 }
 
-const secretColumns = `SELECT c.id, f.identifier, c.created_at, c.used_at FROM factory_secrets c JOIN factories f ON f.id = c.factory_id`
+const voucherColumns = `SELECT c.id, f.identifier, c.created_at, c.used_at FROM factory_secrets c JOIN factories f ON f.id = c.factory_id`
 
 func scanSecret(rows *sql.Rows) (restock.FactorySecret, error) {
 	var c restock.FactorySecret
@@ -77,7 +77,7 @@ func scanSecret(rows *sql.Rows) (restock.FactorySecret, error) {
 
 // FactorySecrets lists the secrets of all factories, without telling them.
 func (s *Store) FactorySecrets(ctx context.Context, q restock.ListQuery) ([]restock.FactorySecret, string, error) {
-	return page(ctx, s, secretColumns, `c.id`, q, scanSecret,
+	return page(ctx, s, voucherColumns, `c.id`, q, scanSecret,
 		func(c restock.FactorySecret) string { return c.ID },
 		func(_ context.Context, _ *tx, l *list) error {
 			if q.After != "" {

@@ -138,9 +138,12 @@ func TestArrivalsAloneWorkBehindAWorkerOfOthers(t *testing.T) {
 		body := fmt.Sprintf(`{"MessageAttributeProductId":%q,"MessageAttributeProductCnt":"%d","MessageAttributeFactoryId":"FF-500293","CallbackUrl":%q}`,
 			sku, count, address)
 		status, answer, err := story.ask(t.Context(), http.MethodPost, address, body, "")
-		var got struct{ Result, ReceiptID string }
+		var got struct {
+			Result    string `json:"result"`
+			ReceiptID string `json:"receipt_id"`
+		}
 		if err == nil {
-			err = json.Unmarshal([]byte(strings.ReplaceAll(answer, "receipt_id", "ReceiptID")), &got)
+			err = json.Unmarshal([]byte(answer), &got)
 		}
 		if err != nil || status != http.StatusOK || got.Result != want {
 			t.Fatalf("%d of %s were answered %d %s, %v; want %s", count, sku, status, answer, err, want)
@@ -157,7 +160,9 @@ func TestArrivalsAloneWorkBehindAWorkerOfOthers(t *testing.T) {
 	strange := report("", sku, 5, "held")
 	status, answer, err := story.ask(t.Context(), http.MethodPost, cloud.FunctionURL()+"/v1/factory-secrets",
 		`{"factory":"FF-500293","reason":"their worker orders there","by":"kim"}`, cloud.Secret("token"))
-	var made struct{ Secret string }
+	var made struct {
+		Secret string `json:"secret"`
+	}
 	if err == nil {
 		err = json.Unmarshal([]byte(answer), &made)
 	}
