@@ -136,7 +136,7 @@ func (d *dock) vouch() string {
 	d.t.Helper()
 	text := restock.NewFactorySecret()
 	proof, _ := restock.ProofOf(text)
-	if _, err := d.AddFactorySecret(d.t.Context(), factoryID, proof, restock.Act{By: "kim", Reason: "they order there"}); err != nil {
+	if _, err := d.AddFactorySecret(d.t.Context(), factoryID, proof, restock.Act{By: "kim", Reason: "they order there"}, restock.Key{}); err != nil {
 		d.t.Fatal(err)
 	}
 	return text

@@ -30,7 +30,7 @@ func (s *shop) secret() restock.SecretProof {
 	if !ok {
 		s.t.Fatal("a new secret is none")
 	}
-	_, err := s.AddFactorySecret(s.ctx(), factoryID, proof, by("they order there"))
+	_, err := s.AddFactorySecret(s.ctx(), factoryID, proof, by("they order there"), restock.Key{})
 	s.must(err)
 	return proof
 }
@@ -184,11 +184,11 @@ func unsignedEvidence(t *testing.T, h harness) {
 	forged := secret
 	forged.Hash[31] ^= 1
 	if e := look(unsigned("A", 1, "one", forged)); !e.Factory.ID.IsZero() || e.Seen || !e.Product.ID.IsZero() || len(e.Awaited) != 0 {
-		t.Errorf("of a forger: %+v", e)
+		t.Errorf("I10 of a forger: %+v", e)
 	}
 	// The other factory's secret vouches for the other factory.
 	other, _ := restock.ProofOf(restock.NewFactorySecret())
-	_, err := s.AddFactorySecret(s.ctx(), "FF-2", other, by("theirs"))
+	_, err := s.AddFactorySecret(s.ctx(), "FF-2", other, by("theirs"), restock.Key{})
 	s.must(err)
 	if e := look(unsigned("A", 1, "one", forged, other)); e.Factory.Identifier != "FF-2" || e.Seen || len(e.Awaited) != 0 {
 		t.Errorf("of the other factory: %+v", e)
@@ -268,15 +268,26 @@ func secretsTakeTurns(t *testing.T, h harness) {
 		s.secret()
 	}
 	proof, _ := restock.ProofOf(restock.NewFactorySecret())
-	_, err = s.AddFactorySecret(s.ctx(), factoryID, proof, by("one more"))
+	_, err = s.AddFactorySecret(s.ctx(), factoryID, proof, by("one more"), restock.Key{})
 	wantKind(t, err, restock.Conflict)
-	_, err = s.AddFactorySecret(s.ctx(), "FF-9", proof, by("nowhere"))
+	_, err = s.AddFactorySecret(s.ctx(), "FF-9", proof, by("nowhere"), restock.Key{})
 	wantKind(t, err, restock.NotFound)
+	// One key makes one secret, and the repeat does not tell it.
+	key := restock.Key{Name: "POST /v1/factory-secrets k1", Hash: [32]byte{1}}
+	_, err = s.RemoveFactorySecret(s.ctx(), factoryID, second.ID, by("room"))
+	s.must(err)
+	made, err := s.AddFactorySecret(s.ctx(), factoryID, proof, by("one more"), key)
+	s.must(err)
+	other, _ := restock.ProofOf(restock.NewFactorySecret())
+	again, err := s.AddFactorySecret(s.ctx(), factoryID, other, by("one more"), key)
+	if err != nil || again.ID != made.ID || vouches(other) || !vouches(proof) {
+		t.Errorf("under the same key %+v, %v; want %+v", again, err, made)
+	}
 	audited, _, err := s.Audit(s.ctx(), restock.ListQuery{State: "factory.secret_remove", Limit: 10})
-	if err != nil || len(audited) != 1 || audited[0].Subject != factoryID || audited[0].Detail != "secret "+first.ID || audited[0].Actor != "kim" {
+	if err != nil || len(audited) != 2 || audited[1].Subject != factoryID || audited[1].Detail != "secret "+first.ID || audited[1].Actor != "kim" {
 		t.Errorf("audit %+v, %v", audited, err)
 	}
-	s.wantCount(`SELECT COUNT(*) FROM audit WHERE action = 'factory.secret_make'`, 5)
+	s.wantCount(`SELECT COUNT(*) FROM audit WHERE action = 'factory.secret_make'`, 6)
 }
 
 // unsignedAtOnce lets reports of all kinds come at the same time: with a secret one
