@@ -15,7 +15,9 @@ const (
 
 // Receipt is one arrival of goods as the factory reported it.
 type Receipt struct {
-	ID        ReceiptID    `json:"receipt_id"`
+	ID ReceiptID `json:"receipt_id"`
+	// OrderID and Attempt are none for a report that came without a token and is
+	// of no order known here.
 	OrderID   OrderID      `json:"order_id"`
 	Attempt   int          `json:"attempt"`
 	SKU       SKU          `json:"sku"`
@@ -29,16 +31,23 @@ type Receipt struct {
 	Repeats   int64        `json:"repeats"`
 	Remote    string       `json:"remote"`
 	CreatedAt time.Time    `json:"created_at"`
+	// Factory is whose secret vouched for it, where no token did.
+	Factory string `json:"factory,omitempty"`
 	// Stock is what was available after it; not stored.
 	Available int64 `json:"-"`
 	// TraceParent is that of its order, when a callback is stored; not stored.
 	TraceParent string `json:"-"`
 }
 
+// Unvouched reports whether neither a token nor a factory's secret came with it.
+func (r Receipt) Unvouched() bool { return r.Attempt == 0 && r.Factory == "" }
+
 // Callback is what a factory reported, after its token was found good.
 type Callback struct {
 	OrderID OrderID
 	Attempt int
+	// VouchedBy is the factory whose secret came in place of a token.
+	VouchedBy FactoryID
 	// Product, Factory and Requester are the claims in the body; a claim that
 	// contradicts the attempt holds the receipt. "" claims nothing.
 	Product, Factory, Requester string
@@ -52,6 +61,66 @@ type Callback struct {
 	Body      []byte // without the token, cut to BodyBytesKept
 	Hash      [32]byte
 	Remote    string
+}
+
+// Unsigned is a report whose address carries no token of ours: another system's
+// worker gave that address. Its Callback names no order.
+type Unsigned struct {
+	Callback
+
+	// Path is the product that the address names. It counts when the body names
+	// none: such a worker may give one address for all that it orders.
+	Path string
+	// Proofs are what may be a factory's secret in the address.
+	Proofs []SecretProof
+}
+
+// Named is what the report calls its product; "" when it names none.
+func (u Unsigned) Named() string {
+	if u.Product != "" {
+		return u.Product
+	}
+	return u.Path
+}
+
+// Voucher says what a report without a token of ours is worth.
+type Voucher struct {
+	Factory FactoryID // whose secret it carries; none when nobody vouches for it
+	ID      string    // of that secret
+	// Kept says that such reports are kept: stock is shared with another system,
+	// or a factory has a secret.
+	Kept bool
+	// Full says that so many which nobody vouches for wait for a person that one
+	// more is not kept.
+	Full bool
+}
+
+// UnvouchedMax is how many reports that nobody vouches for may wait for a person.
+const UnvouchedMax = 100
+
+// RepeatsKeptMax is how many equal reports that a factory's secret vouches for may
+// wait for a person, each on its own; those after it are counted.
+const RepeatsKeptMax = 100
+
+// UnsignedEvidence is what a report without a token of ours is judged by.
+type UnsignedEvidence struct {
+	Unsigned Unsigned
+	Factory  Factory // whose secret vouches for it; the zero Factory when nobody does
+	Product  Product // the zero Product when it names none that is known
+	// Awaited are the attempts of open orders of ours, for this product at this
+	// factory, that miss pieces.
+	Awaited []Evidence
+	// Seen says that this very body came before, vouched for by the same factory.
+	Seen bool
+}
+
+// UnsignedVerdict is what to do with it. Without an order the goods are booked on
+// the product alone.
+type UnsignedVerdict struct {
+	Verdict
+
+	OrderID OrderID
+	Attempt int
 }
 
 // BodyBytesKept is how much of a callback's body is stored as evidence.

@@ -15,6 +15,7 @@ type catalogImportCommand struct {
 	DryRun        bool   `help:"Only show the differences."`
 	OrderQuantity int64  `help:"What is ordered of a product that runs low; nothing is ordered when left out."`
 	ReorderPoint  int64  `help:"A product is low at this stock."`
+	Repeats       string `enum:"hold,apply" default:"hold" help:"What a factory's report means that came before: hold it for a person, or apply it as the next delivery."`
 }
 
 // Help is shown by restock catalog import-mysql --help.
@@ -39,6 +40,9 @@ func (i *catalogImportCommand) Run(c *console) error {
 		if p.Factory == "" {
 			p.OrderQuantity, p.ReorderPoint = 0, 0 // there is nobody to order from
 		}
+	}
+	for n := range catalog.Factories {
+		catalog.Factories[n].Repeats = restock.Repeats(i.Repeats)
 	}
 	catalog.Fill()
 	if err := catalog.Check(); err != nil {

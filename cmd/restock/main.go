@@ -46,6 +46,7 @@ type commands struct {
 	Orders    ordersCommand    `cmd:"" help:"Replenishment orders: their attempts, why they were made, and what a person can do."`
 	Receipts  receiptsCommand  `cmd:"" help:"What the factories reported; approve, refuse, or book goods by hand."`
 	Ordering  orderingCommand  `cmd:"" help:"Stop ordering and let it go on: pause, resume, snooze, status."`
+	Factories factoriesCommand `cmd:"" help:"The factories that are ordered from: static secrets for callbacks."`
 	Audit     auditCommand     `cmd:"" help:"What people decided, and why."`
 	Stockouts stockoutsCommand `cmd:"" help:"When there was nothing to sell, and who was turned away."`
 	Ads       adsCommand       `cmd:"" help:"What ad managers were asked, and whether they answered."`

@@ -44,6 +44,7 @@ func (a *api) routes() *web.Mux {
 	a.orderRoutes(mux)
 	a.receiptRoutes(mux)
 	a.switchRoutes(mux)
+	a.secretRoutes(mux)
 	a.adRoutes(mux)
 	a.engineRoutes(mux)
 	a.deskRoutes(mux)

@@ -27,6 +27,7 @@ type Acts interface {
 	ReceiptActs
 	AdActs
 	Switch
+	Secrets
 	Desk
 }
 

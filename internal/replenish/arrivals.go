@@ -22,14 +22,15 @@ const callbackBytesMax = restock.BodyBytesKept
 // What becomes of a report beside the states of a receipt.
 const (
 	CallbackFailed          = "failed"          // it could not be stored, and a factory calls once
-	CallbackUnauthenticated = "unauthenticated" // it came without a good token
+	CallbackUnauthenticated = "unauthenticated" // it came without a good token, and was not kept
+	CallbackUnvouched       = "unvouched"       // it came without a token and without a factory's secret, and is held
 )
 
 // CallbackClasses lists what can become of a report.
 func CallbackClasses() []string {
 	return []string{
 		string(restock.ReceiptApplied), string(restock.ReceiptDuplicate), string(restock.ReceiptHeld), string(restock.ReceiptRefused),
-		CallbackFailed, CallbackUnauthenticated,
+		CallbackFailed, CallbackUnauthenticated, CallbackUnvouched,
 	}
 }
 
@@ -56,11 +57,11 @@ func (r *Replenisher) arrival(w http.ResponseWriter, req *http.Request) {
 		r.book(w, req, c, order, attempt)
 		return
 	}
-	r.unauthenticated(w, req, c.problem)
+	r.unsigned(w, req, c)
 }
 
-// Strays answers what no other route knows. A POST with a good token is a
-// callback whose address was mangled on its way, be it in capitals, cut, or
+// Strays answers what no other route knows. A POST with a good token, or with the
+// secret of a factory, is a callback whose address was mangled on its way, be it in capitals, cut, or
 // with its question mark encoded; everything else is for unknown.
 func (r *Replenisher) Strays(unknown http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -71,6 +72,9 @@ func (r *Replenisher) Strays(unknown http.Handler) http.Handler {
 		c := readCall(plain{w}, req)
 		if order, attempt, ok := r.authenticate(req.Context(), c.tokens); ok {
 			r.book(w, req, c, order, attempt)
+			return
+		}
+		if r.vouchedStray(w, req, c) {
 			return
 		}
 		if len(c.tokens) > 0 {
@@ -91,6 +95,21 @@ type call struct {
 	problem error // the body is too large, compressed or cut short
 	report  factory.Report
 	tokens  []string // in its address, then in the address that the body echoes
+}
+
+// callback is what there is to store of it.
+func (r *Replenisher) callback(req *http.Request, c call, conceal func(string) string) restock.Callback {
+	problem := c.report.Problem
+	if c.problem != nil { // held with what there is
+		problem, c.report.Count = c.problem.Error(), 0
+	}
+	body := conceal(string(c.body))
+	return restock.Callback{
+		PublicURL: r.cfg.PublicURL,
+		Product:   conceal(c.report.ProductID), Factory: conceal(c.report.FactoryID), Requester: conceal(c.report.Requester),
+		Count: c.report.Count, Claimed: conceal(c.report.Claimed), Problem: conceal(problem),
+		Body: []byte(body), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,
+	}
 }
 
 func readCall(w http.ResponseWriter, req *http.Request) call {
@@ -147,16 +166,9 @@ func (r *Replenisher) firstGood(tokens []string) (restock.OrderID, int, bool) {
 
 // book stores a callback whose token is good, and answers it.
 func (r *Replenisher) book(w http.ResponseWriter, req *http.Request, c call, order restock.OrderID, attempt int) {
-	problem := c.report.Problem
-	if c.problem != nil { // held with what there is
-		problem, c.report.Count = c.problem.Error(), 0
-	}
-	receipt, err := r.store.Receive(req.Context(), restock.Callback{
-		OrderID: order, Attempt: attempt, PublicURL: r.cfg.PublicURL,
-		Product: r.conceal(c.report.ProductID), Factory: r.conceal(c.report.FactoryID), Requester: r.conceal(c.report.Requester),
-		Count: c.report.Count, Claimed: r.conceal(c.report.Claimed), Problem: r.conceal(problem),
-		Body: []byte(r.conceal(string(c.body))), Hash: sha256.Sum256(c.body), Remote: req.RemoteAddr,
-	}, Judge)
+	report := r.callback(req, c, r.conceal)
+	report.OrderID, report.Attempt = order, attempt
+	receipt, err := r.store.Receive(req.Context(), report, Judge)
 	if err != nil {
 		r.cfg.Observe(CallbackFailed)
 		web.SeedError(w, req, r.log, err, "")
@@ -220,9 +232,15 @@ func (r *Replenisher) answer(w http.ResponseWriter, req *http.Request, receipt r
 	}{arrivalText(receipt, language), receipt.State, receipt.ID, receipt.Applied, receipt.Held, receipt.Reason})
 }
 
+// arrivalText is the answer in words. It tells the stock to whom a secret or a
+// token let in.
 func arrivalText(receipt restock.Receipt, language restock.Language) string {
 	held := receipt.State == restock.ReceiptHeld
 	switch {
+	case held && receipt.Unvouched() && language == restock.English:
+		return "Arrival held! A person decides."
+	case held && receipt.Unvouched():
+		return "입고 보류! 담당자가 확인합니다."
 	case held && language == restock.English:
 		return fmt.Sprintf("Arrival held! Remaining stock: %d", receipt.Available)
 	case held:

@@ -35,14 +35,6 @@ func serve(t *testing.T, handle http.HandlerFunc) string {
 	return server.URL + "/api/manufactures"
 }
 
-func replenisher(s Store, edit func(*Config)) *Replenisher {
-	cfg := Config{PublicURL: "https://shop.example/base/", Keys: testKeys(), Random: func() float64 { return 0 }}
-	if edit != nil {
-		edit(&cfg)
-	}
-	return New(s, factory.NewClient(factory.Config{}), cfg)
-}
-
 func TestAnOrderReachesTheFactoryAsItExpectsIt(t *testing.T) {
 	t.Parallel()
 	bodies := make(chan map[string]string, 1)

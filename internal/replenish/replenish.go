@@ -68,6 +68,10 @@ type Store interface {
 		decide func(restock.Lateness) restock.Overdue) error
 	// Receive stores a callback and what judge makes of it.
 	Receive(ctx context.Context, c restock.Callback, judge func(restock.Evidence) restock.Verdict) (restock.Receipt, error)
+	// Vouch says what a report without a token of ours is worth, and ReceiveUnsigned
+	// stores it.
+	Vouch(ctx context.Context, proofs []restock.SecretProof) (restock.Voucher, error)
+	ReceiveUnsigned(ctx context.Context, u restock.Unsigned, judge func(restock.UnsignedEvidence) restock.UnsignedVerdict) (restock.Receipt, error)
 }
 
 // Placer writes one attempt to the network, at most once.
@@ -253,5 +257,6 @@ const (
 	keyRemote   = "remote"
 	keyKeys     = "keys"
 	keyKeyID    = "key_id"
+	keySecretID = "secret_id"
 	keyUnlogged = "unlogged" // lines like this one that were left out since the last
 )

@@ -8,12 +8,6 @@ import (
 	"github.com/restock/restock"
 )
 
-func testKeys() Keys {
-	return Keys{{ID: 1, Secret: []byte(strings.Repeat("old", 11))}, {ID: 200, Secret: []byte(strings.Repeat("new", 11))}}
-}
-
-var testOrder = restock.OrderID{0x01, 0x99, 0xab, 0xcd, 5, 6, 0x70, 8, 9, 10, 11, 12, 13, 14, 15, 0xff}
-
 func TestATokenSaysItsAttempt(t *testing.T) {
 	t.Parallel()
 	for _, attempt := range []int{1, 2, 255, 256, 65535} {

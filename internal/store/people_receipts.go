@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -28,9 +29,9 @@ func (s *Store) ApproveReceipt(ctx context.Context, id restock.ReceiptID, approv
 		if err != nil {
 			return err
 		}
-		if err := tx.must(ctx, `UPDATE receipts SET state = 'applied', product_id = ?, applied = applied + ?, refused = refused + ?, held = 0
-			WHERE id = ? AND state = ? AND held = ?`,
-			product, count, max(0, r.Held-count), id, string(r.State), r.Held); err != nil {
+		if err := tx.must(ctx, `UPDATE receipts SET state = 'applied', product_id = ?, applied = applied + ?, approved = approved + ?,
+			refused = refused + ?, held = 0 WHERE id = ? AND state = ? AND held = ?`,
+			product, count, count, max(0, r.Held-count), id, string(r.State), r.Held); err != nil {
 			return err
 		}
 		return tx.audit(ctx, act, "receipt.approve", id.String(), product, fmt.Sprintf("%d of %s claimed", count, r.Claimed))
@@ -112,26 +113,29 @@ func (t *tx) bookApproved(ctx context.Context, r restock.Receipt, count int64, p
 	return p.ID, t.bookGoods(ctx, p, o, a, count, r.ID)
 }
 
+// bookOrphan books goods of no order that is known here. A report that came
+// without a token names its product; a person may name another.
 func (t *tx) bookOrphan(ctx context.Context, r restock.Receipt, count int64, product string) (restock.ProductID, error) {
-	if product == "" {
+	if product = cmp.Or(product, string(r.SKU)); product == "" {
 		return restock.ProductID{}, restock.Errorf(restock.Invalid, restock.CodeInvalid,
 			"the order of receipt %s is not known here; say whose goods they are with --product", r.ID)
 	}
-	id, err := t.productID(ctx, product)
+	p, err := t.lockNamed(ctx, product)
 	if err != nil {
-		return id, err
+		return p.ID, err
 	}
-	p, err := t.lockOne(ctx, id)
-	if err != nil {
-		return id, err
-	}
+	_, err = t.bookOnProduct(ctx, p, count, r.ID)
+	return p.ID, err
+}
+
+// bookOnProduct raises the stock by goods of no order that is known here.
+func (t *tx) bookOnProduct(ctx context.Context, p restock.Product, count int64, id restock.ReceiptID) (restock.Product, error) {
 	after := p
 	after.Stock.OnHand += count
-	if err := t.move(ctx, after, restock.MovementReceipt, count, r.ID, ""); err != nil {
-		return id, err
+	if err := t.move(ctx, after, restock.MovementReceipt, count, id, ""); err != nil {
+		return after, err
 	}
-	_, err = t.settle(ctx, p, after, false)
-	return id, err
+	return t.settle(ctx, p, after, false)
 }
 
 // bookGoods books pieces on an attempt as a callback does, and approves on it

@@ -213,6 +213,8 @@ const (
 	// turnSettings is to change a setting to what follows from it, and to make one
 	// more of what is counted.
 	turnSettings = "settings"
+	// turnUnvouched is to keep what nobody vouches for, as much of it as may wait.
+	turnUnvouched = "unvouched"
 )
 
 func (t *tx) lockOne(ctx context.Context, id restock.ProductID) (restock.Product, error) {

@@ -228,20 +228,20 @@ func (t *tx) insertReceipt(ctx context.Context, product restock.ProductID, c res
 	if body == nil {
 		body = []byte{}
 	}
-	return t.must(ctx, `INSERT INTO receipts (id, order_id, attempt, product_id, state, claimed, applied, held, late, reason,
-		body_hash, body, "repeat", remote, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.OrderID, r.Attempt, product, string(r.State), r.Claimed, r.Applied, r.Held, r.Late, r.Reason,
+	return t.must(ctx, `INSERT INTO receipts (id, order_id, attempt, product_id, factory_id, state, claimed, applied, held, late, reason,
+		body_hash, body, "repeat", remote, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.OrderID[:], r.Attempt, product, c.VouchedBy, string(r.State), r.Claimed, r.Applied, r.Held, r.Late, r.Reason,
 		c.Hash[:], body, repeat, r.Remote, micros(r.CreatedAt))
 }
 
 const receiptColumns = `r.id, r.order_id, r.attempt, COALESCE(p.sku, ''), r.state, r.claimed, r.applied, r.held, r.refused, r.late, r.reason,
-	r.repeats, r.remote, r.created_at`
+	r.repeats, r.remote, r.created_at, COALESCE(f.identifier, '')`
 
-const receiptTables = ` FROM receipts r LEFT JOIN products p ON p.id = r.product_id `
+const receiptTables = ` FROM receipts r LEFT JOIN products p ON p.id = r.product_id LEFT JOIN factories f ON f.id = r.factory_id `
 
 func scanReceipt(rows *sql.Rows) (restock.Receipt, error) {
 	var r restock.Receipt
 	err := rows.Scan(&r.ID, &r.OrderID, &r.Attempt, &r.SKU, &r.State, &r.Claimed, &r.Applied, &r.Held, &r.Refused, &r.Late, &r.Reason,
-		&r.Repeats, &r.Remote, instant{&r.CreatedAt})
+		&r.Repeats, &r.Remote, instant{&r.CreatedAt}, &r.Factory)
 	return r, err
 }

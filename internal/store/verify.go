@@ -128,6 +128,12 @@ func orderRules() []rule {
 				WHERE a.received > a.quantity + a.approved OR a.received <> COALESCE(r.applied, 0)`,
 		},
 		{
+			"I7", "goods that nobody vouched for came with a person's approval alone", `SELECT COUNT(*) FROM receipts`,
+			`SELECT COALESCE(p.sku, 'no product') || ': applied ' || r.applied || ', approved ' || r.approved FROM receipts r
+				LEFT JOIN products p ON p.id = r.product_id
+				WHERE r.attempt = 0 AND r.factory_id IS NULL AND r.applied <> r.approved`,
+		},
+		{
 			"I7", "an order received what its attempts did", `SELECT COUNT(*) FROM replenishment_orders`,
 			`SELECT p.sku || ': order received ' || o.received || ', its attempts ' || COALESCE(a.received, 0) FROM replenishment_orders o
 				JOIN products p ON p.id = o.product_id

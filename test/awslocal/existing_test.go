@@ -3,6 +3,7 @@ package awslocal
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -86,9 +87,100 @@ func TestPartsOfOursWorkBehindPartsOfOthers(t *testing.T) {
 		}
 	}
 	status, answer, err := story.ask(t.Context(), http.MethodPost, cloud.API()+"/product/"+theirSKUs[0], `{"MessageAttributeProductCnt":"5"}`, "")
-	if err != nil || status != http.StatusUnauthorized {
+	if err != nil || status != http.StatusOK || !strings.Contains(answer, `"held"`) {
 		t.Errorf("goods that nobody vouches for: %d %s, %v", status, answer, err)
 	}
+	if n := theirs.stock(t, theirSKUs[0]); n != 7 {
+		t.Errorf("%d in product.stock after goods that nobody vouches for, want 7", n)
+	}
+	if err := story.command(t.Context(), "verify", "--db", cloud.DatabaseURL()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestArrivalsAloneWorkBehindAWorkerOfOthers on the existing tables: their worker
+// orders, and gave their factory one address for all. A secret of the factory in it
+// vouches for what it reports; the function reads it in the database, so that it
+// needs no environment of its own.
+func TestArrivalsAloneWorkBehindAWorkerOfOthers(t *testing.T) {
+	s := open(t)
+	theirs := existingTables{factory: "http://127.0.0.1:9/api/manufactures"}
+	parameters := Parameters()
+	parameters["StockTable"] = "product"
+	cloud, err := s.Deploy(t.Context(), Config{
+		Template: behindOthers(shipped(t)), Parameters: parameters, Catalog: []byte("currency: KRW\n"), Before: theirs.make,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cloud.Close()
+	defer theirs.db.Close()
+	story := &Story{Cloud: cloud}
+	token := cloud.folder + "/token"
+	if err := writeFile(token, cloud.Secret("token")); err != nil {
+		t.Fatal(err)
+	}
+	operator := []string{"--server", cloud.FunctionURL(), "--token-file", token}
+	act := func(args ...string) {
+		t.Helper()
+		if err := story.command(t.Context(), append(args, operator...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	act("catalog", "import-mysql", cloud.DatabaseURL())
+	// report is what their factory sends back, at an address with a secret or none.
+	report := func(secret, sku string, count int, want string) string {
+		t.Helper()
+		address := cloud.API() + "/product/donut"
+		if secret != "" {
+			address += "?token=" + secret
+		}
+		body := fmt.Sprintf(`{"MessageAttributeProductId":%q,"MessageAttributeProductCnt":"%d","MessageAttributeFactoryId":"FF-500293","CallbackUrl":%q}`,
+			sku, count, address)
+		status, answer, err := story.ask(t.Context(), http.MethodPost, address, body, "")
+		var got struct {
+			Result    string `json:"result"`
+			ReceiptID string `json:"receipt_id"`
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(answer), &got)
+		}
+		if err != nil || status != http.StatusOK || got.Result != want {
+			t.Fatalf("%d of %s were answered %d %s, %v; want %s", count, sku, status, answer, err, want)
+		}
+		return got.ReceiptID
+	}
+	want := func(sku string, stock int64) {
+		t.Helper()
+		if n := theirs.stock(t, sku); n != stock {
+			t.Errorf("%s: product.stock is %d, want %d", sku, n, stock)
+		}
+	}
+	sku := theirSKUs[0]
+	strange := report("", sku, 5, "held")
+	status, answer, err := story.ask(t.Context(), http.MethodPost, cloud.FunctionURL()+"/v1/factory-secrets",
+		`{"factory":"FF-500293","reason":"their worker orders there","by":"kim"}`, cloud.Secret("token"))
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(answer), &made)
+	}
+	if err != nil || status != http.StatusCreated || made.Secret == "" {
+		t.Fatalf("a secret: %d, %v", status, err)
+	}
+	report(strings.Repeat("a", len(made.Secret)), sku, 5, "held")
+	want(sku, 3)
+	report(made.Secret, sku, 10, "applied")
+	want(sku, 13)
+	report(made.Secret, idOf(theirSKUs[1]).String(), 10, "applied") // by its UUID
+	want(theirSKUs[1], 13)
+	repeat := report(made.Secret, sku, 10, "held")
+	want(sku, 13)
+	theirs.exec(t, `UPDATE product SET stock = stock - 2 WHERE sku = ?`, sku) // their Sales sells meanwhile
+	act("receipts", "approve", repeat, "--reason", "ten more came")
+	act("receipts", "approve", strange, "--reason", "these, too")
+	want(sku, 26)
 	if err := story.command(t.Context(), "verify", "--db", cloud.DatabaseURL()); err != nil {
 		t.Error(err)
 	}

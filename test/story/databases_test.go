@@ -61,14 +61,31 @@ func TestAShopMovesToAServer(t *testing.T) {
 // TestRestockWorksBesideAnotherSystem that has tables of its own in the same database.
 func TestRestockWorksBesideAnotherSystem(t *testing.T) {
 	t.Parallel()
+	commands := stageCommands()
+	commands["theirs"] = theirs
 	testscript.Run(t, testscript.Params{
-		Files: []string{"testdata/servers/beside.txtar"}, RequireUniqueNames: true, Cmds: stageCommands(),
+		Files: []string{"testdata/servers/beside.txtar", "testdata/servers/arrivals-alone.txtar"}, RequireUniqueNames: true, Cmds: commands,
 		Setup: func(env *testscript.Env) error {
 			address := servers.MariaDB(t)
 			env.Setenv("TARGET", address)
 			return errors.Join(makeExisting(address), setStage(env))
 		},
 	})
+}
+
+// theirs STOCK: what the other system's table says is there of its product.
+func theirs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: theirs STOCK")
+	}
+	db, err := servers.Open(ts.Getenv("TARGET"))
+	ts.Check(err)
+	var stock string
+	err = db.QueryRowContext(context.Background(), `SELECT stock FROM product WHERE sku = 'CP-502101'`).Scan(&stock)
+	ts.Check(errors.Join(err, db.Close()))
+	if stock != args[0] {
+		ts.Fatalf("product.stock is %s, want %s", stock, args[0])
+	}
 }
 
 // makeExisting makes the tables of the other system, with one product.

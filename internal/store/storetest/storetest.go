@@ -73,6 +73,7 @@ func Run(t *testing.T, dbs Databases) {
 		{"Ordering", orderingChecks()},
 		{"PeopleOrder", peopleOrderChecks()},
 		{"PeopleReceipt", peopleReceiptChecks()},
+		{"Unsigned", unsignedChecks()},
 		{"Switch", switchChecks()},
 		{"Reconcile", reconcileChecks()},
 		{"Outage", outageChecks()},

@@ -46,6 +46,7 @@ func corruptions() []corruption {
 		{"an attempt received what", "order_attempts", `UPDATE order_attempts SET received = received + 1`},
 		{"an attempt received what", "order_attempts", `UPDATE order_attempts SET quantity = 1 WHERE state = 'received'`},
 		{"an attempt received what", "receipts", `DELETE FROM receipts`},
+		{"goods that nobody vouched for", "receipts", `UPDATE receipts SET attempt = 0`},
 		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET received = received + 1`},
 		{"an order received what", "replenishment_orders", `UPDATE replenishment_orders SET outstanding = outstanding - 1 WHERE state = 'planned'`},
 		{"every message published", "queue_deliveries", `DELETE FROM queue_deliveries WHERE message_id = (SELECT id FROM (SELECT message_id AS id FROM queue_deliveries ORDER BY message_id LIMIT 1) AS first)`},
