@@ -408,5 +408,12 @@ func valueWords() map[string][2]string {
 		"act_ad.acknowledge":  {"광고 담당자 대신 답함", "answered for the ad manager"},
 		"act_dead.redrive":    {"메시지 다시 처리", "message redriven"},
 		"act_dead.discard":    {"메시지 버림", "message discarded"},
+
+		"act_webhook.create":        {"구독 추가", "subscription added"},
+		"act_webhook.change":        {"구독 변경", "subscription changed"},
+		"act_webhook.rotate-secret": {"구독의 서명 키 교체", "secret of a subscription rotated"},
+		"act_webhook.remove":        {"구독 삭제", "subscription removed"},
+		"act_webhook.replay":        {"구독에 이벤트 다시 보냄", "event sent to a subscription again"},
+		"act_database.restore":      {"백업에서 되살림", "restored from a backup"},
 	}
 }
