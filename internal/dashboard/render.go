@@ -91,6 +91,8 @@ type view struct {
 	About string // what the title is about
 	Nav   string // which part of the navigation this page belongs to
 	Data  any
+	// Search is what was searched for, so that words can be added to it.
+	Search string
 
 	// Filled in by render.
 	Language restock.Language
