@@ -102,7 +102,7 @@ func (r reason) known() knownReason {
 // reasons are what the program writes down: those that have others inside come
 // first.
 func reasons() []reason {
-	return slices.Concat(decisionReasons(), overdueReasons(), receiptReasons(), promiseNames())
+	return slices.Concat(decisionReasons(), overdueReasons(), receiptReasons(), deskReasons(), promiseNames(), states())
 }
 
 // decisionReasons say why there is an order, or none.
@@ -193,6 +193,62 @@ func receiptReasons() []reason {
 		{"the body has two counts that differ (%s and %s)", "본문의 두 수량(%s, %s)이 서로 다름"},
 		{"the body has the key %s twice", "본문에 키 %s가 두 번 있음"},
 	}
+}
+
+// deskReasons say whether a message that died is still needed.
+func deskReasons() []reason {
+	return []reason{
+		{"%+; that is held back until %s", "%s. %s까지 미룸"},
+		{"the advertisement has nothing to sell, and the mail that asks to stop was not confirmed", "팔 것이 없고, 중단 요청 메일이 갔는지 확인되지 않음"},
+		{"the advertisement has nothing to sell, and its manager was not asked to stop", "팔 것이 없는데 담당자에게 중단을 요청하지 않음"},
+		{"the advertisement has something to sell, and the mail that it can resume was not confirmed", "팔 것이 있고, 재개 안내 메일이 갔는지 확인되지 않음"},
+		{"the advertisement has something to sell, and its manager was not told that it can resume", "팔 것이 있는데 담당자에게 재개를 안내하지 않음"},
+		{"the advertisement has something to sell, and its manager was not asked to stop", "팔 것이 있고, 담당자에게 중단을 요청한 적이 없음"},
+		{"the mail that asks to stop was sent", "중단 요청 메일을 보냄"},
+		{"the mail that it can resume was sent", "재개 안내 메일을 보냄"},
+		{"the stock is back since %s", "%s부터 재고가 있음"},
+		{"it was sold out again at %s", "%s에 다시 품절됨"},
+		{"the product has no advertisement", "상품에 광고가 없음"},
+		{"there is no stockout %s", "품절 %s 없음"},
+		{"a mail to its manager is on its way", "담당자에게 메일을 보내는 중"},
+		{"its manager does not answer, and a reminder is due", "담당자가 답하지 않아 다시 요청할 때가 됨"},
+		{"its manager does not answer, and operations have to hear of it", "담당자가 답하지 않아 운영팀에 알려야 함"},
+		{"this process does not decide about advertisements; ask one that does", "이 프로세스는 광고를 판단하지 않음. 판단하는 프로세스에서 보세요"},
+		{"this process does not decide about orders; ask one that does", "이 프로세스는 발주를 판단하지 않음. 판단하는 프로세스에서 보세요"},
+		{"the order is %+ now", "발주가 지금 ‘%s’"},
+		{"the receipt is %+ now", "입고가 지금 ‘%s’"},
+		{"the order is %+, and nobody was told", "발주가 ‘%s’인데 아무에게도 알리지 않음"},
+		{"the receipt is %+, and nobody was told", "입고가 ‘%s’인데 아무에게도 알리지 않음"},
+		{"the order is %+ because a person decided so", "사람이 그렇게 결정해 발주가 ‘%s’"},
+		{"the receipt is %+ because a person decided so", "사람이 그렇게 결정해 입고가 ‘%s’"},
+		{"the order is %+, and the mail that tells so was not confirmed", "발주가 ‘%s’이고, 알리는 메일이 갔는지 확인되지 않음"},
+		{"the receipt is %+, and the mail that tells so was not confirmed", "입고가 ‘%s’이고, 알리는 메일이 갔는지 확인되지 않음"},
+		{"the order is still %+, and has to be told again", "발주가 아직 ‘%s’라 다시 알려야 함"},
+		{"the receipt is still %+, and has to be told again", "입고가 아직 ‘%s’라 다시 알려야 함"},
+		{"the mail that the order is %+ was sent at %s", "발주가 ‘%s’라는 메일을 %s에 보냄"},
+		{"the mail that the receipt is %+ was sent at %s", "입고가 ‘%s’라는 메일을 %s에 보냄"},
+		{"there is no order %s", "발주 %s 없음"},
+		{"there is no receipt %s", "입고 %s 없음"},
+		{"the receiver of this webhook did not get it", "이 웹훅을 받는 쪽이 받지 못함"},
+		{"messages of type %s are not known here; a newer restock may know them", "여기서 모르는 종류의 메시지: %s. 더 새로운 restock은 알 수 있음"},
+		{"%s has no handler for %s", "%s에서 %s 메시지를 처리하지 않음"},
+		{"the body cannot be read: %s", "본문을 읽을 수 없음: %s"},
+		{"version %d of %s is not known here; a newer restock may know it", "여기서 모르는 %[2]s 판: %[1]s. 더 새로운 restock은 알 수 있음"},
+		{"nothing is known of %s", "%s에 대해 아는 것이 없음"},
+	}
+}
+
+// states are the names of states inside of reasons, as the badges have them.
+func states() []reason {
+	var all []reason
+	for key, texts := range allWords() {
+		for _, kind := range []string{"state_", "receipt_"} {
+			if name, ok := strings.CutPrefix(key, kind); ok {
+				all = append(all, reason{name, texts[0]})
+			}
+		}
+	}
+	return all
 }
 
 // promiseNames are what the check of the promises looks at.
