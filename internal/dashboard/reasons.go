@@ -227,6 +227,8 @@ func deskReasons() []reason {
 		{"the receipt is still %+, and has to be told again", "입고가 아직 ‘%s’라 다시 알려야 함"},
 		{"the mail that the order is %+ was sent at %s", "발주가 ‘%s’라는 메일을 %s에 보냄"},
 		{"the mail that the receipt is %+ was sent at %s", "입고가 ‘%s’라는 메일을 %s에 보냄"},
+		{"the mail that the order is %+ was sent so long ago that it is not kept", "발주가 ‘%s’라는 메일은 오래전에 보내 기록이 남아 있지 않음"},
+		{"the mail that the receipt is %+ was sent so long ago that it is not kept", "입고가 ‘%s’라는 메일은 오래전에 보내 기록이 남아 있지 않음"},
 		{"there is no order %s", "발주 %s 없음"},
 		{"there is no receipt %s", "입고 %s 없음"},
 		{"the receiver of this webhook did not get it", "이 웹훅을 받는 쪽이 받지 못함"},
