@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/web"
 )
+
+// brokerKept is how long it is told again whether the broker answers: who asks
+// for health has no token, and some brokers want money for each answer.
+const brokerKept = 5 * time.Second
 
 // checks are what /readyz says is missing. Only without the database is a process
 // not ready: sales need nothing else, and no restart would mend the rest.
@@ -16,7 +21,7 @@ func (a *app) checks() []web.Check {
 		{Name: "ordering", Run: a.checkOrdering, Advisory: true},
 	}
 	if broker := a.engine.broker; broker != nil {
-		checks = append(checks, web.Check{Name: "broker", Advisory: true, Run: func(ctx context.Context) error {
+		checks = append(checks, web.Check{Name: "broker", Advisory: true, Kept: brokerKept, Run: func(ctx context.Context) error {
 			if _, err := broker.Depths(ctx); err != nil {
 				return missing("the broker does not answer; messages wait in the database", err)
 			}

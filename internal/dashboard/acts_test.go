@@ -186,3 +186,15 @@ func TestViewersSeeNoForms(t *testing.T) {
 		t.Errorf("an operator sees %d forms", forms)
 	}
 }
+
+// TestWhatIsToldOnceIsToldToAPerson: the script asks for the head of a page, to
+// find out whether the session has ended, and shows nobody what comes with it.
+func TestWhatIsToldOnceIsToldToAPerson(t *testing.T) {
+	t.Parallel()
+	b := open(t, nil).operator()
+	b.send("/dashboard/ordering/pause", url.Values{"csrf": {b.csrf()}, "reason": {"stocktake"}, "back": {"/dashboard/audit"}})
+	b.do(http.MethodHead, "/dashboard/audit", nil, nil)
+	if got := b.said(); got != "Ordering is paused." {
+		t.Errorf("it is told %q", got)
+	}
+}

@@ -22,8 +22,7 @@ const (
 	streamsMax = 200
 	// streamAge is how long one stream lasts; the browser opens the next.
 	streamAge = 15 * time.Minute
-	// beatInterval is how often a stream says that it lives, and looks whether its
-	// session does.
+	// beatInterval is how often a stream says that it lives.
 	beatInterval = 10 * time.Second
 	// liveShare is how much of the time the rendering of one page may take.
 	liveShare = 20
@@ -158,16 +157,18 @@ func (d *Dashboard) follow(r *http.Request, stream *web.EventStream, target *url
 	look := time.NewTicker(d.cfg.LiveInterval)
 	defer look.Stop()
 	for {
-		if now := d.cfg.Now(); now.Sub(beat) >= beatInterval {
+		now := d.cfg.Now()
+		if now.Sub(beat) >= beatInterval {
 			beat = now
-			if _, ok := d.session(r); !ok || now.Sub(began) >= streamAge {
-				return stream.Send("end", "", nil)
-			}
 			if err := stream.Beat(); err != nil {
 				return err
 			}
 		}
 		status, body, version := d.fragment(r, target, s.role)
+		// After it is rendered: who signs out is sent nothing of what happens then.
+		if _, ok := d.session(r); !ok || now.Sub(began) >= streamAge {
+			return stream.Send("end", "", nil)
+		}
 		if version != have && status < http.StatusInternalServerError {
 			if err := stream.Send("page", version, d.texts.fill(body, s.csrf)); err != nil {
 				return err

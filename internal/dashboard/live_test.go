@@ -186,10 +186,13 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 	if got := b.send("/dashboard/sign-out", url.Values{"csrf": {b.csrf()}}); got.status != http.StatusSeeOther {
 		t.Fatalf("signing out was answered %d", got.status)
 	}
-	shop.clock.advance(10 * time.Second) // when it is looked at the session again
+	shop.signIn("Lee", operatorToken).act("/dashboard/ordering/pause", url.Values{"reason": {"stocktake"}})
 	for e := range s.events {
 		if e.name == "end" {
 			return
+		}
+		if strings.Contains(e.data, "stocktake") {
+			t.Error("who signed out was sent what happened afterwards")
 		}
 	}
 	t.Error("the stream ended without a word")

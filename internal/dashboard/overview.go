@@ -51,7 +51,7 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 			return nil, err
 		}
 	}
-	return &view{Title: "overview", Nav: "overview", Data: data}, nil
+	return &view{Title: "overview", Nav: "overview", Search: data.Search, Data: data}, nil
 }
 
 func (d *Dashboard) readProducts(r *http.Request, data *overviewData, after string) error {

@@ -160,6 +160,9 @@ func TestASearchKeepsItsWords(t *testing.T) {
 	shop := open(t, nil).busy(plainNames())
 	b := shop.operator()
 	got := b.get("/dashboard?q=" + url.QueryEscape(`cream cp-2`))
+	if !strings.Contains(got.body, ` type="search" value="cream cp-2" `) {
+		t.Error("the words are gone, and nobody can add to them")
+	}
 	got.wantText(t, "Found for “cream cp-2”", "Cream Donut CP-2")
 	if strings.Contains(text(got.body), "CP-3") {
 		t.Error("the search finds what it was not asked for")

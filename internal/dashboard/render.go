@@ -91,6 +91,8 @@ type view struct {
 	About string // what the title is about
 	Nav   string // which part of the navigation this page belongs to
 	Data  any
+	// Search is what was searched for, so that words can be added to it.
+	Search string
 
 	// Filled in by render.
 	Language restock.Language
@@ -181,7 +183,9 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	}
 	if !isFragment(r.Context()) {
 		v.Content = versionOf(content)
-		v.Notices = d.sessions.told(s.key)
+		if r.Method != http.MethodHead { // a script that looks whether the page is there shows nobody anything
+			v.Notices = d.sessions.told(s.key)
+		}
 		if content, err = d.texts.execute(name, "shell", v); err != nil {
 			web.Problem(w, r, d.log, err)
 			return

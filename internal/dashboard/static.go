@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/restock/restock/internal/web"
 )
 
 //go:embed static
@@ -38,6 +40,9 @@ func loadAssets() (assets, error) {
 		body, err := staticFiles.ReadFile(path.Join("static", name))
 		if err != nil {
 			return a, err
+		}
+		if path.Ext(name) == ".css" {
+			body = web.Palette(body)
 		}
 		const shown = 8
 		hash := sha256.Sum256(body)

@@ -127,6 +127,37 @@ func TestEveryValueHasAName(t *testing.T) {
 	}
 }
 
+// TestEveryActOfTheStoreHasAName: what people did is read in words.
+func TestEveryActOfTheStoreHasAName(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../store/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := regexp.MustCompile(`"((?:ad|database|dead|order|ordering|product|queue|receipt|webhook)\.[a-z_-]+)"`)
+	all, found := allWords(), map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range act.FindAllStringSubmatch(string(code), -1) {
+			found[m[1]] = true
+			if _, ok := all["act_"+m[1]]; !ok {
+				t.Errorf("%s: the act %q has no name", file, m[1])
+			}
+		}
+	}
+	for key := range all {
+		if name, ok := strings.CutPrefix(key, "act_"); ok && !found[name] {
+			t.Errorf("nobody does %q", name)
+		}
+	}
+}
+
 func TestNumbersAreWrittenForPeople(t *testing.T) {
 	t.Parallel()
 	v := &view{Language: restock.English, words: wordsOf(restock.English)}

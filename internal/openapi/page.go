@@ -38,14 +38,16 @@ var pageStyle []byte
 type Pages struct {
 	log    *slog.Logger
 	style  string // the name of the style, with its hash, so that it can be kept
+	sheet  []byte // the style itself
 	render func() ([]byte, error)
 }
 
 // New makes the pages.
 func New(log *slog.Logger) *Pages {
 	const shown = 8
-	hash := sha256.Sum256(pageStyle)
-	p := &Pages{log: log, style: "page." + hex.EncodeToString(hash[:shown]) + ".css"}
+	sheet := web.Palette(pageStyle)
+	hash := sha256.Sum256(sheet)
+	p := &Pages{log: log, style: "page." + hex.EncodeToString(hash[:shown]) + ".css", sheet: sheet}
 	p.render = sync.OnceValues(p.make)
 	return p
 }
@@ -62,7 +64,7 @@ func (p *Pages) Register(mux web.Router) {
 			return
 		}
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		write(w, "text/css; charset=utf-8", pageStyle)
+		write(w, "text/css; charset=utf-8", p.sheet)
 	})
 }
 

@@ -35,6 +35,8 @@ const (
 type Alerts interface {
 	Digests
 	Incidents
+	// PurgeAlerts forgets what was told and is over since before a time.
+	PurgeAlerts(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Digests is what is to be told. BeginDigest, EndDigest and FailDigest frame

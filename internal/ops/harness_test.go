@@ -203,12 +203,7 @@ func (d *desk) problem(n int, body string) restock.Receipt {
 	return r
 }
 
-// plan orders 10 pieces.
-func (d *desk) plan() restock.OrderID {
-	d.t.Helper()
-	return d.planOf("CP-1")
-}
-
+// planOf orders 10 pieces.
 func (d *desk) planOf(sku string) restock.OrderID {
 	d.t.Helper()
 	p, err := d.store.Product(d.t.Context(), sku)

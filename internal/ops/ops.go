@@ -53,10 +53,8 @@ type Store interface {
 	Adjustments(ctx context.Context, q restock.ListQuery) ([]restock.Adjustment, string, error)
 	// Adjust changes on hand by hand.
 	Adjust(ctx context.Context, request restock.AdjustmentRequest, key restock.Key) (restock.Adjustment, error)
-	// PurgeKeys forgets idempotency keys that are older than a time, and PurgeAlerts
-	// what was told and is over since before one.
+	// PurgeKeys forgets idempotency keys that are older than a time.
 	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
-	PurgeAlerts(ctx context.Context, before time.Time, limit int) (int, error)
 	Status(ctx context.Context) (restock.Status, error)
 	// FirstPage is what the first page of the dashboard shows.
 	FirstPage(ctx context.Context, products int) (restock.FirstPage, error)

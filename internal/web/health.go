@@ -32,6 +32,9 @@ type Check struct {
 	// Advisory shows a failure without making the process unready: for what a
 	// person should look at and no restart or other process would mend.
 	Advisory bool
+	// Kept is how long a result is told again, for a check that costs something
+	// elsewhere: anybody can ask, and as often as they like. 0 is not at all.
+	Kept time.Duration
 }
 
 // CheckResult is what /readyz says of one check.
@@ -104,14 +107,15 @@ type probe struct {
 }
 
 type probeRun struct {
-	done chan struct{}
-	err  error // to be read after done
+	done  chan struct{}
+	err   error     // to be read after done
+	ended time.Time // as well
 }
 
 func (p *probe) begin(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running != nil && !isClosed(p.running.done) {
+	if last := p.running; last != nil && (!isClosed(last.done) || time.Since(last.ended) < p.check.Kept) {
 		return
 	}
 	p.running = &probeRun{done: make(chan struct{})}
@@ -124,6 +128,7 @@ func (p *probe) run(ctx context.Context, run *probeRun) {
 	defer cancel()
 	run.err = p.check.safely(ctx)
 	p.logChange(ctx, run.err)
+	run.ended = time.Now()
 	close(run.done)
 }
 

@@ -118,3 +118,25 @@ func TestHangingCheckIsGivenUpAndRunsOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestACheckThatCostsSomethingIsKept: however many ask, it is made now and then.
+func TestACheckThatCostsSomethingIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		h := web.NewHealth(nil, web.Check{Name: "broker", Kept: 5 * time.Second, Run: func(context.Context) error {
+			runs++
+			return restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "run %d", runs)
+		}})
+		for _, wait := range []time.Duration{0, time.Second, 3 * time.Second} {
+			time.Sleep(wait) // of the test's own clock
+			if got, _ := h.Ready(t.Context()); got[0].Detail != "run 1" {
+				t.Errorf("%s later it says %q, want what it said before", wait, got[0].Detail)
+			}
+		}
+		time.Sleep(time.Second)
+		if got, _ := h.Ready(t.Context()); got[0].Detail != "run 2" {
+			t.Errorf("after five seconds it says %q, want it to be looked at again", got[0].Detail)
+		}
+	})
+}

@@ -80,3 +80,23 @@ func TestABrowserReportsWhatItRefuses(t *testing.T) {
 	}
 	shop.Until("the server hears of it", func() bool { return strings.Contains(shop.Server.LastWords(), "a browser refused something") })
 }
+
+// TestWordsAsLongAsTheirFieldsStayOnThePage: names and ids of other people have
+// no blank where a line could end, and push nothing out of sight.
+func TestWordsAsLongAsTheirFieldsStayOnThePage(t *testing.T) {
+	t.Parallel()
+	word := strings.Repeat("Wonderfulproduct", 8) // 128 bytes
+	shop := openBusy(t, words{word, word, word, word, word, word, word, word, word})
+	b := open(t, shop.Shop, "en") // whose own words are the longer ones
+	b.signIn("Kim", operatorToken(t, shop.Shop))
+	for page, address := range shop.pages() {
+		for _, width := range []int64{320, 1280} {
+			b.size(width, 800)
+			b.visit(address)
+			if got := eval[int64](b, `document.documentElement.scrollWidth`); got > width {
+				t.Errorf("%s is %d wide, in a window of %d", page, got, width)
+			}
+		}
+	}
+	b.wantQuiet()
+}

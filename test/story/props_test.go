@@ -164,7 +164,7 @@ func mailsThatSay(ts *testscript.TestScript, kind, said string) ([][]byte, error
 	sort.Strings(names) // they begin with the time
 	var mails [][]byte
 	for _, name := range names {
-		content, err := os.ReadFile(name) //nolint:gosec // a mail of the test's own folder.
+		content, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err //nolint:wrapcheck // the path is in it.
 		}

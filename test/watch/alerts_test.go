@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/restock/restock"
 )
 
 const rulesFile = "deploy/prometheus/restock.rules.yml"
@@ -166,6 +168,27 @@ func scripted() map[string][]change {
 		"RestockLevelsMissing": {{"restock_levels_read_success", nil, level(-1)}},
 		"RestockCallbacksFail": {{"restock_callbacks_total", []string{"class", "failed"}, perSecond(0.01)}},
 		"RestockQueueOld":      {{"restock_queue_oldest_age_seconds", []string{"queue", "ad-queue"}, func(since time.Duration) float64 { return since.Seconds() }}},
+	}
+}
+
+// TestASubscriberIsNoOldQueueUntilItTakesNothing: one message to it may wait for
+// days, and one that is paused waits for ever. What takes nothing, restock itself
+// tells, as it does of the queues of a broker.
+func TestASubscriberIsNoOldQueueUntilItTakesNothing(t *testing.T) {
+	t.Parallel()
+	r, well := alerts(t)["RestockQueueOld"], healthy(t)
+	age := func(since time.Duration) float64 { return max(0, since.Seconds()) }
+	waits := line(labels.FromStrings("__name__", "restock_queue_oldest_age_seconds", "job", "restock", "instance", "healthy",
+		"queue", restock.WebhookQueue(restock.WebhookID{1})), age)
+	if append(well.timeline("healthy", nil), waits).fires(t, r.Expr, time.Duration(r.For)) {
+		t.Error("it fires of a message that waits for a subscriber")
+	}
+	stuck := map[string]course{}
+	for _, key := range well.second.matching(t, "restock_incidents", "kind", string(restock.IncidentQueueOld)) {
+		stuck[key] = level(1)
+	}
+	if !well.timeline("healthy", stuck).fires(t, r.Expr, time.Duration(r.For)) {
+		t.Error("it does not fire of a queue of which only the incident tells")
 	}
 }
 

@@ -42,7 +42,7 @@ func tryCommand(t *testing.T, page, text string) {
 	var args []string
 	for _, word := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(text, -1) {
 		switch word {
-		case "ORDER", "RECEIPT", "MESSAGE", "HOLD":
+		case "ORDER", "RECEIPT", "MESSAGE", "HOLD", "WEBHOOK":
 			word = "01a21329-bac7-7ea7-88b7-106bdbd01c10"
 		}
 		args = append(args, strings.Trim(word, `"`))
