@@ -175,6 +175,17 @@ func overdueReasons() []reason {
 func receiptReasons() []reason {
 	return []reason{
 		{"this report came before", "이미 온 보고"},
+		{
+			"this report came before, and without a token it may be a repeat or the next delivery; a factory with `repeats: apply` is taken at its word",
+			"이미 온 보고. 토큰이 없어 반복인지 다음 배송인지 알 수 없음. `repeats: apply`인 공장의 보고는 그대로 믿음",
+		},
+		{"%d attempts of open orders may be what it reports", "진행 중인 발주의 시도 %s건이 이 보고에 해당할 수 있음"},
+		{"nobody vouches for it: its address carries neither a token nor the secret of a factory", "보증하는 곳이 없음: 주소에 토큰도 공장의 비밀값도 없음"},
+		{"it reports factory %s, and the secret is that of %s", "보고한 공장은 %s, 비밀값의 공장은 %s"},
+		{"it names no product", "상품을 밝히지 않음"},
+		{"it reports product %s, which is not in the catalogue", "보고한 상품 %s이(가) 카탈로그에 없음"},
+		{"it reports product %s, which is not made by %s", "보고한 상품 %s은(는) %s에서 만들지 않음"},
+		{"with these pieces there would be more than %d", "이 수량을 더하면 %s개를 넘음"},
 		{"this report came before, and %d pieces are still missing: it may be a repeat or the rest", "이미 온 보고인데 %s개가 아직 오지 않음. 반복이거나 나머지일 수 있음"},
 		{"it reports product %s, ordered was %s", "보고한 상품은 %s, 발주한 상품은 %s"},
 		{"it reports factory %s, ordered was %s", "보고한 공장은 %s, 발주한 공장은 %s"},
@@ -256,6 +267,7 @@ func states() []reason {
 // promiseNames are what the check of the promises looks at.
 func promiseNames() []reason {
 	return []reason{
+		{"goods that nobody vouched for came with a person's approval alone", "보증하는 곳이 없는 입고는 사람이 승인한 것만 반영됨"},
 		{"never oversell: available is at least 0", "없는 것은 팔지 않음: 판매 가능 수량은 0 이상"},
 		{"the urgency under which a product is listed is what its numbers say", "상품이 놓인 급한 순서가 그 수량과 맞음"},
 		{"what was sold is covered by what came", "팔린 것은 모두 들어온 것"},

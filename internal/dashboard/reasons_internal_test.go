@@ -53,6 +53,7 @@ func TestEveryReasonOfTheProgramIsKnownInKorean(t *testing.T) {
 	for file, functions := range map[string][]string{
 		"../replenish/decide.go":    {"Decide", "refusal", "approval", "manualQuantity"},
 		"../replenish/judge.go":     {"Judge"},
+		"../replenish/unsigned.go":  {"JudgeUnsigned", "unbelieved"},
 		"../replenish/chase.go":     {"Overdue"},
 		"../store/chase.go":         {"restOver", "closeShort"},
 		"../store/people_orders.go": {"RejectOrder", "WriteOffOrder"},

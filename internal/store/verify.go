@@ -109,7 +109,7 @@ func orderRules() []rule {
 					ON o.product_id = p.id
 				-- Those that were open when it was allowed fewer stay open.
 				WHERE o.n > p.open_orders_max AND NOT EXISTS (SELECT 1 FROM audit a
-					WHERE a.product_id = p.id AND a.action = '` + actionFewerOrders + `' AND a.at >= o.youngest)`,
+					WHERE a.product_id = p.id AND a.at >= o.youngest AND a.action = '` + actionFewerOrders + `')`,
 		},
 		{
 			"I6", "no order was accepted more often than its budget allows", `SELECT COUNT(*) FROM order_attempts`,
