@@ -176,8 +176,9 @@ func TestAnAnswerThatIsTooLargeIsAFaultThatSaysSo(t *testing.T) {
 				return
 			}
 			var problem struct {
-				Status       int
-				Detail, Code string
+				Status int    `json:"status"`
+				Detail string `json:"detail"`
+				Code   string `json:"code"`
 			}
 			if err := json.Unmarshal([]byte(got.Body), &problem); err != nil {
 				t.Fatalf("%v of %d bytes", err, len(got.Body))

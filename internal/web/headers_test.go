@@ -40,8 +40,9 @@ func TestDeadlineEndsAWaitWith503(t *testing.T) {
 func TestRetryAfterIsReadAndBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	const padded = " 120 "
 	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "120": 2 * time.Minute, "\t120 ": 2 * time.Minute, "-5": 0, "1.5": 0, "soon": 0, "3601": time.Hour, "9223372036854775807": time.Hour,
+		"": 0, "0": 0, "120": 2 * time.Minute, padded: 2 * time.Minute, "-5": 0, "1.5": 0, "soon": 0, "3601": time.Hour, "9223372036854775807": time.Hour,
 		"99999999999999999999":                            0,
 		now.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second,
 		now.Add(-time.Hour).Format(http.TimeFormat):       0,
