@@ -13,10 +13,13 @@ const (
 	ProblemAwaiting    ProblemKind = "order_awaiting_approval"
 	ProblemReceiptHeld ProblemKind = "receipt_held"
 	ProblemNotPlaced   ProblemKind = "order_not_placed"
-	ProblemRefusals    ProblemKind = "refusals"
-	ProblemQueueOld    ProblemKind = ProblemKind(IncidentQueueOld)
-	ProblemRelayStuck  ProblemKind = ProblemKind(IncidentRelayStuck)
-	ProblemEngineAway  ProblemKind = ProblemKind(IncidentEngineAway)
+	// ProblemAttemptUnknown: an order is complete, and nobody knows whether the
+	// factory has another attempt of it.
+	ProblemAttemptUnknown ProblemKind = "attempt_unknown"
+	ProblemRefusals       ProblemKind = "refusals"
+	ProblemQueueOld       ProblemKind = ProblemKind(IncidentQueueOld)
+	ProblemRelayStuck     ProblemKind = ProblemKind(IncidentRelayStuck)
+	ProblemEngineAway     ProblemKind = ProblemKind(IncidentEngineAway)
 	// ProblemAdUnanswered: nobody said that an advertisement was stopped, or runs again.
 	ProblemAdUnanswered ProblemKind = "ad_unanswered"
 )
@@ -38,7 +41,7 @@ type Audience string
 
 // The audiences. Orders that await approval are the buyer's, while the
 // catalogue names one; all else is for operations. Of orders that are overdue,
-// refused or cannot be placed the buyer gets a copy beside their mail.
+// refused, cannot be placed or may come twice the buyer gets a copy beside their mail.
 const (
 	Operations Audience = "operations"
 	Buyer      Audience = "buyer"

@@ -280,6 +280,8 @@ func title(k restock.ProblemKind) string {
 		return "receipt held"
 	case restock.ProblemNotPlaced:
 		return "order cannot be placed"
+	case restock.ProblemAttemptUnknown:
+		return "more goods may come"
 	case restock.ProblemRefusals:
 		return "buyers refused, though something is left"
 	case restock.ProblemQueueOld:
@@ -363,7 +365,7 @@ func steps(p restock.Problem) []step {
 		return []step{{"look", "restock status"}}
 	case restock.ProblemEngineAway:
 		return []step{{"look", "restock queue status"}}
-	case restock.ProblemOrderLate, restock.ProblemNotPlaced:
+	case restock.ProblemOrderLate, restock.ProblemNotPlaced, restock.ProblemAttemptUnknown:
 	}
 	return []step{{"look", fmt.Sprintf(order, "show")}}
 }

@@ -68,6 +68,7 @@ func busyShop(t *testing.T, path string) *store.Store {
 		`INSERT INTO webhook_deliveries (webhook_id, event_id, type, subject, event_at, queued_at)
 			VALUES (x'0d0102030405060708090a0b0c0d0e0f', x'0c0102030405060708090a0b0c0d0e0f', 'stock.out', 'A', 1, 2)`,
 		`INSERT INTO ad_switches (advertisement_id, ask, switched_at, switched_by, posting_until) SELECT advertisement_id, 'stop', 1, 'a', 0 FROM products WHERE sku = 'A'`,
+		`INSERT INTO factory_secrets (id, factory_id, hash, created_at) SELECT 'abcdefgh', id, zeroblob(32), 1 FROM factories LIMIT 1`,
 		`INSERT INTO callback_keys (key_id, fingerprint, created_at) VALUES (7, 'ab', 1)`,
 		`INSERT INTO queue_failures (message_id, queue, claim, receive, at, error) VALUES (x'ff', 'ops-queue', 1, 1, 1, 'no')`,
 		`INSERT INTO idempotency_keys ("key", body_hash, effect, created_at) VALUES ('checkout k', zeroblob(32), zeroblob(16), 5)`,

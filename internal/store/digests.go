@@ -293,6 +293,14 @@ func problemSources() []problemSource {
 				FROM replenishment_orders t JOIN products p ON p.id = t.product_id`,
 		},
 		{
+			// Its goods are taken whenever they come, so it ends only when they do.
+			kind: restock.ProblemAttemptUnknown, copied: true, table: "order_attempts", where: `t.state = 'unknown' AND EXISTS (
+				SELECT 1 FROM replenishment_orders o WHERE o.id = t.order_id AND o.state = 'received')`,
+			read: `SELECT t.order_id, t.sku, '', 'the order is complete, and nobody knows whether ' || t.factory || ' has attempt ' || t.number || ' of it, '
+					|| t.quantity || ' pieces: ask the factory, since it may deliver these, too', t.sent_at
+				FROM order_attempts t`,
+		},
+		{
 			kind: restock.ProblemReceiptHeld, daily: true, table: "receipts", where: `t.state = 'held' OR (t.state = 'applied' AND t.held > 0)`,
 			read: `SELECT t.id, COALESCE(p.sku, ''), '', 'claimed ' || t.claimed || ', held ' || t.held || ': ' || t.reason, t.created_at
 				FROM receipts t LEFT JOIN products p ON p.id = t.product_id`,

@@ -17,6 +17,7 @@ func digestChecks() []check {
 	return []check{
 		{"AClockThatIsSetBackKeepsNobodyFromBeingTold", digestClockBack},
 		{"ALateOrderThatCannotBePlacedAgainIsToldTheNextDay", digestLateNotPlaced},
+		{"AnAttemptOfACompleteOrderThatNobodyKnowsOfIsToldOnce", digestAttemptUnknown},
 		{"AFactoryThatFailsIsToldThoughNoOrderWasTriedOften", digestFactoryFails},
 		{"ManyProblemsAreOneMail", digestGroups},
 		{"ARepeatIsTheSameMail", digestRepeat},
@@ -361,6 +362,27 @@ func digestLateNotPlaced(t *testing.T, h harness) {
 	if d := s.told(true); d.Problems[len(d.Problems)-1].Kind != restock.ProblemNotPlaced {
 		t.Errorf("P3 told %+v", d)
 	}
+}
+
+func digestAttemptUnknown(t *testing.T, h harness) {
+	s := h.shop(t, catalogue(ordered("A", 0, 0, 10)))
+	a := s.placed("A", 10)
+	s.clock.advance(windowTime)
+	s.sweep()
+	s.told(true)            // late
+	second := s.claim()     // its process dies
+	s.receive(a, 10, "ten") // and the first delivers
+	s.told(false)           // it may be answered yet
+	s.clock.advance(time.Hour)
+	s.sweep()
+	d := s.told(true)
+	if d.Total != 1 || d.Problems[0].Kind != restock.ProblemAttemptUnknown || d.Problems[0].ID != a.OrderID.String() {
+		t.Errorf("P3 told %+v", d)
+	}
+	s.clock.advance(restock.ToldAgainAfter)
+	s.told(false)
+	s.receive(second, 10, "ten")
+	s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived, restock.AttemptReceived)
 }
 
 // digestFactoryFails has so many orders wait that the probes try each only once.
