@@ -64,7 +64,7 @@ func (r *Replenisher) failed(w http.ResponseWriter, req *http.Request, likely bo
 }
 
 func errNoRoom() error {
-	return restock.Errorf(restock.Unavailable, restock.CodeUnavailable,
+	return restock.Errorf(restock.Unavailable, restock.CodeRateLimited,
 		"as many reports without a token as may wait for a person do; an operator decides about them: see `restock receipts list --state held`")
 }
 

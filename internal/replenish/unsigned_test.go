@@ -208,7 +208,7 @@ func TestWithoutATokenAndWithoutASecretAReportIsHeld(t *testing.T) {
 	for range restock.UnvouchedMax - 4 {
 		d.post("/product/donut", theirs(10, ""))
 	}
-	if w := d.post("/product/donut", theirs(10, "")); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+	if w := d.post("/product/donut", theirs(10, "")); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
 		t.Errorf("when there is no room: %d %v %s", w.Code, w.Header(), w.Body)
 	}
 	d.wantAnswer(d.post("/product/donut?token="+secret, theirs(10, "")), answer{Message: "입고 완료! 남은 재고: 20", Result: "applied", Applied: 10})

@@ -94,7 +94,7 @@ func errNotKept() error {
 }
 
 func errUnvouchedFull() error {
-	return restock.Errorf(restock.Unavailable, restock.CodeUnavailable,
+	return restock.Errorf(restock.Unavailable, restock.CodeRateLimited,
 		"%d reports that came without a token and without a factory's secret wait for a person, and no more are kept", restock.UnvouchedMax)
 }
 
