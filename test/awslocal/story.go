@@ -63,11 +63,13 @@ type Story struct {
 }
 
 // patience bounds one step, on a machine that does much else; quiet is how long
-// nothing may happen before a step is given up.
+// nothing may happen before a step is given up, and quietHidden the same while a
+// message is hidden.
 const (
-	patience = 2 * time.Minute
-	quiet    = 7 * time.Second
-	lookPace = 50 * time.Millisecond
+	patience    = 2 * time.Minute
+	quiet       = 7 * time.Second
+	quietHidden = 30 * time.Second
+	lookPace    = 50 * time.Millisecond
 )
 
 // Run tells the story. Its error names what is wrong with the template.

@@ -26,11 +26,16 @@ func (s *Story) until(ctx context.Context, what string, met func() bool) error {
 		if fault := s.Cloud.Fault(); fault != nil {
 			return fmt.Errorf("waiting for %s: %w", what, fault)
 		}
-		if now := s.Cloud.activity(ctx); now != last {
+		now, hidden := s.Cloud.activity(ctx)
+		if now != last {
 			last, since, ticks = now, time.Now(), s.Cloud.ticks.Load()
 		}
+		bound := quiet
+		if hidden {
+			bound = quietHidden
+		}
 		scheduled := s.Cloud.ticks.Load()-ticks >= 3 || len(s.Cloud.schedules()) == 0
-		if (time.Since(since) > quiet && scheduled) || ctx.Err() != nil {
+		if (time.Since(since) > bound && scheduled) || ctx.Err() != nil {
 			return fmt.Errorf("waiting in vain for %s: %s", what, strings.Join(s.Cloud.explain(context.WithoutCancel(ctx)), "; "))
 		}
 		pause(ctx, lookPace)
@@ -41,12 +46,14 @@ func (c *Cloud) schedules() []source {
 	return slices.DeleteFunc(c.sources(), func(s source) bool { return s.kind == "SQS" })
 }
 
-// activity says all that changes while something happens.
-func (c *Cloud) activity(ctx context.Context) string {
+// activity says all that changes while something happens, and whether a message is
+// hidden: a function has it, or it is tried again later.
+func (c *Cloud) activity(ctx context.Context) (state string, hidden bool) {
 	var all []string
 	for _, r := range c.stack.made(typeQueue) {
-		waiting, hidden := c.depth(ctx, r)
-		all = append(all, waiting+"/"+hidden)
+		waiting, away := c.depth(ctx, r)
+		all = append(all, waiting+"/"+away)
+		hidden = hidden || away != "0"
 	}
 	scheduled := map[string]bool{}
 	for _, s := range c.schedules() {
@@ -61,7 +68,7 @@ func (c *Cloud) activity(ctx context.Context) string {
 	mails, _ := c.Mails(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fmt.Sprint(all, len(mails), len(c.seen), c.topics)
+	return fmt.Sprint(all, len(mails), len(c.seen), c.topics), hidden
 }
 
 // fed says whether a function gets its events from a queue.
