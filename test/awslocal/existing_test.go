@@ -25,28 +25,13 @@ func TestPartsOfOursWorkBehindPartsOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
+	t.Cleanup(stop)
 	f.Repeats = true
 	theirs := existingTables{factory: address + "/api/manufactures"}
-	parameters := Parameters()
-	parameters["StockTable"] = "product"
-	cloud, err := s.Deploy(t.Context(), Config{
-		Template: behindOthers(shipped(t)), Parameters: parameters, Catalog: []byte("currency: KRW\n"), Before: theirs.make,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cloud.Close()
-	defer theirs.db.Close()
-	story := &Story{Cloud: cloud, Factory: f}
-	token := cloud.folder + "/token"
-	if err := writeFile(token, cloud.Secret("token")); err != nil {
-		t.Fatal(err)
-	}
-	if err := story.command(t.Context(), "catalog", "import-mysql", cloud.DatabaseURL(), "--order-quantity", "7",
-		"--server", cloud.FunctionURL(), "--token-file", token); err != nil {
-		t.Fatal(err)
-	}
+	story, act := theirs.deploy(t, s)
+	story.Factory = f
+	cloud := story.Cloud
+	act("catalog", "import-mysql", cloud.DatabaseURL(), "--order-quantity", "7")
 	for i, sku := range theirSKUs {
 		theirs.exec(t, `UPDATE product SET stock = 0 WHERE sku = ?`, sku) // their Sales sold the last
 		for range 10 {
@@ -105,28 +90,8 @@ func TestPartsOfOursWorkBehindPartsOfOthers(t *testing.T) {
 func TestArrivalsAloneWorkBehindAWorkerOfOthers(t *testing.T) {
 	s := open(t)
 	theirs := existingTables{factory: "http://127.0.0.1:9/api/manufactures"}
-	parameters := Parameters()
-	parameters["StockTable"] = "product"
-	cloud, err := s.Deploy(t.Context(), Config{
-		Template: behindOthers(shipped(t)), Parameters: parameters, Catalog: []byte("currency: KRW\n"), Before: theirs.make,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cloud.Close()
-	defer theirs.db.Close()
-	story := &Story{Cloud: cloud}
-	token := cloud.folder + "/token"
-	if err := writeFile(token, cloud.Secret("token")); err != nil {
-		t.Fatal(err)
-	}
-	operator := []string{"--server", cloud.FunctionURL(), "--token-file", token}
-	act := func(args ...string) {
-		t.Helper()
-		if err := story.command(t.Context(), append(args, operator...)...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	story, act := theirs.deploy(t, s)
+	cloud := story.Cloud
 	act("catalog", "import-mysql", cloud.DatabaseURL())
 	// report is what their factory sends back, at an address with a secret or none.
 	report := func(secret, sku string, count int, want string) string {
@@ -242,6 +207,33 @@ func (e *existingTables) make(ctx context.Context, address string) error {
 		}
 	}
 	return nil
+}
+
+// deploy puts the parts of ours beside these tables, and gives how an operator acts
+// on them.
+func (e *existingTables) deploy(t *testing.T, s *Site) (story *Story, act func(args ...string)) {
+	t.Helper()
+	parameters := Parameters()
+	parameters["StockTable"] = "product"
+	cloud, err := s.Deploy(t.Context(), Config{
+		Template: behindOthers(shipped(t)), Parameters: parameters, Catalog: []byte("currency: KRW\n"), Before: e.make,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cloud.Close)
+	t.Cleanup(func() { _ = e.db.Close() })
+	token := cloud.folder + "/token"
+	if err := writeFile(token, cloud.Secret("token")); err != nil {
+		t.Fatal(err)
+	}
+	story = &Story{Cloud: cloud}
+	return story, func(args ...string) {
+		t.Helper()
+		if err := story.command(t.Context(), append(args, "--server", cloud.FunctionURL(), "--token-file", token)...); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func idOf(sku string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(sku)) }
