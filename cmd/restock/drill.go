@@ -24,8 +24,8 @@ func (drillCommand) Help() string {
 row against a restock of its own with an empty folder, and compares what came of it with
 what must: the order, its attempts, the goods on hand, how often the factory was asked,
 what operations were told, and the promises that restock verify holds. The clock of a
-drill is fast, and a busy machine can be too late for it: up to five rows that fail are
-played once more, one at a time and at a slower pace, and the table says so. It exits
+drill is fast, and a busy machine can be too late for it: up to a dozen rows that fail
+are played once more, one at a time and at a slower pace, and the table says so. It exits
 with status 1 if a row fails; the folder of that row stays, with its log.
 
 The rows:
@@ -47,11 +47,12 @@ const (
 	// drillRowsMax is how many rows run at once: each is a whole restock, which
 	// mostly waits for time to pass.
 	drillRowsMax = 4
-	// drillRowTimeout is when a row that has not come to its end has failed.
+	// drillRowTimeout is when a row that has not come to its end has failed; a
+	// slower pace has longer.
 	drillRowTimeout = time.Minute
 	// drillAgainMax is how many rows that failed are played once more: of a
 	// machine that is busy a few fail, of a fault all that it concerns.
-	drillAgainMax = 5
+	drillAgainMax = 12
 )
 
 // drillResult is what came of one row.
@@ -152,7 +153,7 @@ func again(c *console, rows []drillRow, results []drillResult) {
 // runDrillRow plays one row on a stage of its own.
 func runDrillRow(ctx context.Context, row drillRow, pace int) drillResult {
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, drillRowTimeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(pace)*drillRowTimeout)
 	defer cancel()
 	result := drillResult{Row: row.name, Told: []string{}}
 	stage, err := newDrillStage(ctx, row, pace)
