@@ -127,6 +127,9 @@ func (r *receiver) deliver(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
+	if target.Paused { // since this consumer looked; it ends at its next look
+		return queue.Later(r.cfg.LookInterval)
+	}
 	b, err := read(m)
 	if err != nil {
 		return err
