@@ -399,13 +399,14 @@ func (m *model) due(o *modelOrder) bool {
 }
 
 // leasesOver reports whether a lease of an attempt is over; the attempt is
-// unknown from then on, whatever goods of others made of its order.
+// unknown from then on, whatever goods of others made of its order, and its window
+// began with the end of its lease, however late somebody looks.
 func (m *model) leasesOver(o *modelOrder) bool {
 	over := false
 	for _, a := range o.attempts {
 		if a.State == restock.AttemptSending && !a.LeaseUntil.After(m.clock.now()) {
 			over = true
-			a.State, a.DueAt = restock.AttemptUnknown, m.clock.now().Add(windowTime)
+			a.State, a.DueAt = restock.AttemptUnknown, a.LeaseUntil.Add(windowTime)
 		}
 	}
 	return over
