@@ -23,8 +23,9 @@ import (
 	"github.com/restock/restock/test/servers"
 )
 
-// waitMax bounds every wait for what a page does by itself.
-const waitMax = 2 * time.Minute
+// waitMax bounds every wait for what a page does by itself. It ends what hangs: a
+// browser on a busy machine is slow.
+const waitMax = 4 * time.Minute
 
 // built is the program, once for all tests.
 var built = sync.OnceValues(func() (string, error) {
