@@ -193,7 +193,7 @@ func freePort(ctx context.Context) (int, error) {
 	var err error
 	for range tries {
 		var port int
-		if port, err = listenOn(ctx, lowest+rand.IntN(kernels-lowest)); err == nil {
+		if port, err = listenOn(ctx, lowest+rand.IntN(kernels-lowest)); err == nil { //nolint:gosec // a port is no secret.
 			return port, nil
 		}
 	}

@@ -58,7 +58,7 @@ func playHealthy(t *testing.T) pair {
 		Sections: "advertisements:\n  - {name: donut-main, manager_email: ads@donut.example}\n",
 		Products: "  - {sku: OTHER, name: Other, price: 1, opening_stock: 1000, factory: FF-500293, advertisement: donut-main}\n",
 	})
-	first := now(t, s, "healthy")
+	first := present(t, s, "healthy")
 	for range 20 {
 		buy(t, s, `{"sku":"OTHER","quantity":10}`, http.StatusOK)
 	}
@@ -68,7 +68,7 @@ func playHealthy(t *testing.T) pair {
 	deliver(t, s, o, o.Body)
 	s.Quiet()
 	s.Until("the order is received", func() bool { return s.Product(blackbox.Donut).Stock.OnHand == 10 })
-	return pair{first, now(t, s, "healthy")}
+	return pair{first, present(t, s, "healthy")}
 }
 
 // playTroubled has everything go wrong that can be had without a broker or a
@@ -82,7 +82,7 @@ func playTroubled(t *testing.T) pair {
 		Sections: "advertisements:\n  - {name: donut-main, manager_email: ads@donut.example}\n",
 	})
 	do(t, s, "catalog", "apply", catalogue(t, s))
-	first := now(t, s, "troubled")
+	first := present(t, s, "troubled")
 	for _, sku := range []string{"REVIEW", "OFF", "LATE", "DOWN-1", "DOWN-2", "DOWN-3", "DOWN-4", "DOWN-5"} {
 		buy(t, s, `{"sku":"`+sku+`"}`, http.StatusOK)
 	}
@@ -139,7 +139,7 @@ func playBroker(t *testing.T) pair {
 	s := blackbox.OpenShop(t, command, blackbox.Setup{
 		Factory: blackbox.NewFactory(t, nil, nil), Flags: []string{"--queue", nats.URL()},
 	})
-	first := now(t, s, "broker")
+	first := present(t, s, "broker")
 	nats.Stop()
 	buy(t, s, `{"quantity":3}`, http.StatusOK)
 	return pair{first, later(t, s, "broker", func(now scrape) bool {
@@ -156,9 +156,9 @@ func playServer(t *testing.T) pair {
 	s := blackbox.OpenShop(t, command, blackbox.Setup{
 		Factory: blackbox.NewFactory(t, nil, nil), Flags: []string{"--db", servers.PostgreSQL(t), "--callback-keys-file", keys},
 	})
-	first := now(t, s, "server")
+	first := present(t, s, "server")
 	buy(t, s, `{"quantity":1}`, http.StatusOK)
-	return pair{first, now(t, s, "server")}
+	return pair{first, present(t, s, "server")}
 }
 
 func buy(t *testing.T, s *blackbox.Shop, body string, want int) {
@@ -194,8 +194,8 @@ func levelsRead(s scrape) bool {
 	return false
 }
 
-// now scrapes the shop as it is.
-func now(t *testing.T, s *blackbox.Shop, instance string) scrape {
+// present scrapes the shop as it is.
+func present(t *testing.T, s *blackbox.Shop, instance string) scrape {
 	t.Helper()
 	return later(t, s, instance, func(scrape) bool { return true })
 }
