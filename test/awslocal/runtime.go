@@ -28,7 +28,7 @@ var (
 
 // initTimeout is how long an instance may take until it asks for its first event,
 // on a machine that does much else.
-const initTimeout = 30 * time.Second
+const initTimeout = 2 * time.Minute
 
 // concurrencyMax is how many instances a function without a limit has here.
 const concurrencyMax = 32
@@ -130,6 +130,13 @@ func (f *function) invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		f.release(in, false)
 		return nil, fmt.Errorf("%s: %w: %s", f.id, errExited, in.lastWords())
 	}
+}
+
+// atWork says whether an event is on its way through the function.
+func (f *function) atWork() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running > 0
 }
 
 func (f *function) count(change func(*Counts)) {

@@ -18,7 +18,7 @@ import (
 func (s *Story) until(ctx context.Context, what string, met func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	last, since, ticks := "", time.Now(), s.Cloud.ticks.Load()
+	last, since, ticks, looks := "", time.Now(), s.Cloud.ticks.Load(), 0
 	for {
 		if met() {
 			return nil
@@ -26,16 +26,17 @@ func (s *Story) until(ctx context.Context, what string, met func() bool) error {
 		if fault := s.Cloud.Fault(); fault != nil {
 			return fmt.Errorf("waiting for %s: %w", what, fault)
 		}
-		now, hidden := s.Cloud.activity(ctx)
-		if now != last {
-			last, since, ticks = now, time.Now(), s.Cloud.ticks.Load()
+		now := s.Cloud.activity(ctx)
+		if now.state != last || now.busy {
+			last, since, ticks, looks = now.state, time.Now(), s.Cloud.ticks.Load(), 0
 		}
+		looks++
 		bound := quiet
-		if hidden {
+		if now.hidden {
 			bound = quietHidden
 		}
 		scheduled := s.Cloud.ticks.Load()-ticks >= 3 || len(s.Cloud.schedules()) == 0
-		if (time.Since(since) > bound && scheduled) || ctx.Err() != nil {
+		if (time.Since(since) > bound && looks > quietLooks && scheduled) || ctx.Err() != nil {
 			return fmt.Errorf("waiting in vain for %s: %s", what, strings.Join(s.Cloud.explain(context.WithoutCancel(ctx)), "; "))
 		}
 		pause(ctx, lookPace)
@@ -46,18 +47,27 @@ func (c *Cloud) schedules() []source {
 	return slices.DeleteFunc(c.sources(), func(s source) bool { return s.kind == "SQS" })
 }
 
-// activity says all that changes while something happens, and whether a message is
-// hidden: a function has it, or it is tried again later.
-func (c *Cloud) activity(ctx context.Context) (state string, hidden bool) {
+// activity is what can be seen of what happens.
+type activity struct {
+	state  string // of all that changes
+	hidden bool   // a message is: a function has it, or it is tried again later
+	busy   bool   // a function that no schedule runs is at work, or starts
+}
+
+// activity looks at all queues, functions and mails.
+func (c *Cloud) activity(ctx context.Context) (a activity) {
 	var all []string
 	for _, r := range c.stack.made(typeQueue) {
 		waiting, away := c.depth(ctx, r)
 		all = append(all, waiting+"/"+away)
-		hidden = hidden || away != "0"
+		a.hidden = a.hidden || away != "0"
 	}
 	scheduled := map[string]bool{}
 	for _, s := range c.schedules() {
 		scheduled[s.function.id] = true
+	}
+	for id, f := range c.functions {
+		a.busy = a.busy || !scheduled[id] && f.atWork()
 	}
 	counts := c.Counts()
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
@@ -68,7 +78,8 @@ func (c *Cloud) activity(ctx context.Context) (state string, hidden bool) {
 	mails, _ := c.Mails(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fmt.Sprint(all, len(mails), len(c.seen), c.topics), hidden
+	a.state = fmt.Sprint(all, len(mails), len(c.seen), c.topics)
+	return a
 }
 
 // fed says whether a function gets its events from a queue.

@@ -61,6 +61,7 @@ type Post struct {
 
 	mu      sync.Mutex
 	plan    map[string][]Behaviour // of the next letters to an address
+	begun   map[string]int         // conversations about letters to an address
 	letters []Letter
 	arrived chan struct{} // closed and made anew at each letter
 }
@@ -86,7 +87,7 @@ func OpenPost(t *testing.T, implicit bool) *Post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Post{address: listener.Addr().String(), implicit: implicit, arrived: make(chan struct{}), release: make(chan struct{}), plan: map[string][]Behaviour{}}
+	p := &Post{address: listener.Addr().String(), implicit: implicit, arrived: make(chan struct{}), release: make(chan struct{}), plan: map[string][]Behaviour{}, begun: map[string]int{}}
 	config := p.certify(t)
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return &posting{post: p, conn: c}, nil }))
 	server.Domain, server.TLSConfig, server.ErrorLog = "relay.example", config, log.New(io.Discard, "", 0)
@@ -111,7 +112,7 @@ func (p *Post) certify(t *testing.T) *tls.Config {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		BasicConstraintsValid: true, IsCA: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -160,12 +161,20 @@ func (p *Post) Release() {
 func (p *Post) next(to string) Behaviour {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.begun[to]++
 	if len(p.plan[to]) == 0 {
 		return TakesIt
 	}
 	b := p.plan[to][0]
 	p.plan[to] = p.plan[to][1:]
 	return b
+}
+
+// Begun is how often somebody came with a letter to an address.
+func (p *Post) Begun(to string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun[to]
 }
 
 // To are the letters to an address so far, repeats too.

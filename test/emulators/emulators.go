@@ -31,7 +31,7 @@ var files embed.FS
 const (
 	script         = "emulator.mjs"
 	installTimeout = 5 * time.Minute
-	startPatience  = time.Minute
+	startPatience  = 5 * time.Minute // on a machine that does much else
 )
 
 // ErrMissing is that this machine cannot run an emulator.

@@ -39,7 +39,7 @@ const (
 	requestsShort = 10_000
 	senders       = 16
 	failuresShown = 25
-	answerMax     = 30 * time.Second
+	answerMax     = 2 * time.Minute
 )
 
 func TestHostileRequestsAreAnsweredAsDescribed(t *testing.T) {
@@ -240,7 +240,7 @@ func (h *hunt) judge(count int) {
 			accepted[what[:at]] += n
 		}
 	}
-	h.t.Logf("%d requests: %v", count, statuses)
+	h.t.Logf("%d requests: %v; %d routes accepted some", count, statuses, len(accepted))
 	// A hunter that is turned away at the door has seen nothing.
 	const acceptedLeast = 45
 	if len(accepted) < acceptedLeast {

@@ -159,7 +159,7 @@ func provoke(ctx context.Context, out io.Writer, tree string, m mutant, o option
 		environment = []string{"RESTOCK_TEST_FULL=1"}
 	}
 	done := progress(out)
-	err := command(ctx, tree, environment, "go", append([]string{"test", "-count=1", "-timeout=10m"}, m.test...)...)
+	err := command(ctx, tree, environment, "go", append([]string{"test", "-count=1", "-timeout=30m"}, m.test...)...)
 	done()
 	if err == nil {
 		return errors.New("SURVIVED: the test passed")

@@ -23,8 +23,9 @@ import (
 	"github.com/restock/restock/test/servers"
 )
 
-// waitMax bounds every wait for what a page does by itself.
-const waitMax = 40 * time.Second
+// waitMax bounds every wait for what a page does by itself. It ends what hangs: a
+// browser on a busy machine is slow.
+const waitMax = 4 * time.Minute
 
 // built is the program, once for all tests.
 var built = sync.OnceValues(func() (string, error) {
@@ -44,7 +45,8 @@ var chromium = sync.OnceValues(func() (browser, error) {
 	// Without these it would look for its maker's servers at every start.
 	allocator, end := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(program), chromedp.Headless, chromedp.NoSandbox,
 		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("hide-scrollbars", true))
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.WSURLReadTimeout(waitMax))
 	ctx, cancel := chromedp.NewContext(allocator)
 	b := browser{ctx: ctx, end: func() { cancel(); end() }}
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {

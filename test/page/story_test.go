@@ -29,6 +29,9 @@ const (
 `
 )
 
+// patientShop lets no order become overdue, however long somebody looks at a page.
+func patientShop() []string { return []string{"--callback-window", "24h"} }
+
 func openShop(t *testing.T) *blackbox.Shop {
 	t.Helper()
 	binary, err := built()
@@ -36,7 +39,7 @@ func openShop(t *testing.T) *blackbox.Shop {
 		t.Fatal(err)
 	}
 	return blackbox.OpenShop(t, binary, blackbox.Setup{
-		Factory: blackbox.NewFactory(t, nil, nil), Products: more, Sections: advertisements,
+		Factory: blackbox.NewFactory(t, nil, nil), Products: more, Sections: advertisements, Flags: patientShop(),
 	})
 }
 

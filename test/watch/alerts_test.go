@@ -55,7 +55,8 @@ func TestEachAlertIsWellFormedAndSaysWhatToDo(t *testing.T) {
 // TestNoAlertFiresOfAShopThatIsWell: it sells, orders and receives.
 func TestNoAlertFiresOfAShopThatIsWell(t *testing.T) {
 	t.Parallel()
-	well := healthy(t).timeline("healthy", nil)
+	p := healthy(t)
+	well := p.timeline("healthy", quick(p))
 	for name, r := range alerts(t) {
 		if well.fires(t, r.Expr, time.Duration(r.For)) {
 			t.Errorf("%s fires, though all is well", name)
@@ -107,6 +108,23 @@ type change struct {
 	course course
 }
 
+// quick has what a shop does take no time, and wait for nothing: this machine may
+// be so slow that alerts rightly tell of it.
+func quick(p pair) map[string]course {
+	changes := map[string]course{}
+	for key, s := range p.second.series {
+		name := s.labels.Get("__name__")
+		switch {
+		case strings.HasSuffix(name, "_duration_seconds_bucket"):
+			all := labels.NewBuilder(s.labels).Set("le", "+Inf").Labels().String()
+			changes[key] = grown(p.second.series[all].value - p.first.series[all].value)
+		case strings.HasSuffix(name, "_duration_seconds_total"):
+			changes[key] = perSecond(0)
+		}
+	}
+	return changes
+}
+
 // slower has one event a second, each of which takes longer than the buckets up
 // to a bound.
 func slower(t *testing.T, s scrape, name string, than float64, pairs ...string) map[string]course {
@@ -137,7 +155,7 @@ func TestWhatCannotBePlayedFiresItsAlertAsSoonAsItIsTold(t *testing.T) {
 			if strings.Contains(name, "Retried") {
 				p, instance = server(t), "server"
 			}
-			courses := map[string]course{}
+			courses := quick(p)
 			for _, c := range changes {
 				if than, ok := strings.CutPrefix(c.name, "slow "); ok {
 					maps.Copy(courses, slower(t, p.second, than, 1, c.labels...))
@@ -151,7 +169,7 @@ func TestWhatCannotBePlayedFiresItsAlertAsSoonAsItIsTold(t *testing.T) {
 			if !p.timeline(instance, courses).fires(t, r.Expr, time.Duration(r.For)) {
 				t.Errorf("it does not fire: %s", r.Expr)
 			}
-			if p.timeline(instance, nil).fires(t, r.Expr, time.Duration(r.For)) {
+			if p.timeline(instance, quick(p)).fires(t, r.Expr, time.Duration(r.For)) {
 				t.Errorf("it fires without that, too: %s", r.Expr)
 			}
 		})

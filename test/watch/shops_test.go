@@ -58,7 +58,7 @@ func playHealthy(t *testing.T) pair {
 		Sections: "advertisements:\n  - {name: donut-main, manager_email: ads@donut.example}\n",
 		Products: "  - {sku: OTHER, name: Other, price: 1, opening_stock: 1000, factory: FF-500293, advertisement: donut-main}\n",
 	})
-	first := scrapeOf(t, s.URL(), "healthy")
+	first := present(t, s, "healthy")
 	for range 20 {
 		buy(t, s, `{"sku":"OTHER","quantity":10}`, http.StatusOK)
 	}
@@ -68,7 +68,7 @@ func playHealthy(t *testing.T) pair {
 	deliver(t, s, o, o.Body)
 	s.Quiet()
 	s.Until("the order is received", func() bool { return s.Product(blackbox.Donut).Stock.OnHand == 10 })
-	return pair{first, later(t, s, "healthy", func(scrape) bool { return true })}
+	return pair{first, present(t, s, "healthy")}
 }
 
 // playTroubled has everything go wrong that can be had without a broker or a
@@ -82,7 +82,7 @@ func playTroubled(t *testing.T) pair {
 		Sections: "advertisements:\n  - {name: donut-main, manager_email: ads@donut.example}\n",
 	})
 	do(t, s, "catalog", "apply", catalogue(t, s))
-	first := scrapeOf(t, s.URL(), "troubled")
+	first := present(t, s, "troubled")
 	for _, sku := range []string{"REVIEW", "OFF", "LATE", "DOWN-1", "DOWN-2", "DOWN-3", "DOWN-4", "DOWN-5"} {
 		buy(t, s, `{"sku":"`+sku+`"}`, http.StatusOK)
 	}
@@ -139,7 +139,7 @@ func playBroker(t *testing.T) pair {
 	s := blackbox.OpenShop(t, command, blackbox.Setup{
 		Factory: blackbox.NewFactory(t, nil, nil), Flags: []string{"--queue", nats.URL()},
 	})
-	first := scrapeOf(t, s.URL(), "broker")
+	first := present(t, s, "broker")
 	nats.Stop()
 	buy(t, s, `{"quantity":3}`, http.StatusOK)
 	return pair{first, later(t, s, "broker", func(now scrape) bool {
@@ -156,9 +156,9 @@ func playServer(t *testing.T) pair {
 	s := blackbox.OpenShop(t, command, blackbox.Setup{
 		Factory: blackbox.NewFactory(t, nil, nil), Flags: []string{"--db", servers.PostgreSQL(t), "--callback-keys-file", keys},
 	})
-	first := scrapeOf(t, s.URL(), "server")
+	first := present(t, s, "server")
 	buy(t, s, `{"quantity":1}`, http.StatusOK)
-	return pair{first, later(t, s, "server", func(scrape) bool { return true })}
+	return pair{first, present(t, s, "server")}
 }
 
 func buy(t *testing.T, s *blackbox.Shop, body string, want int) {
@@ -183,6 +183,23 @@ func do(t *testing.T, s *blackbox.Shop, args ...string) {
 	}
 }
 
+// levelsRead says whether a scrape has what is in tables. They are read with a
+// limit, and what did not come within it is there at another scrape.
+func levelsRead(s scrape) bool {
+	for _, one := range s.series {
+		if one.labels.Get("__name__") == "restock_levels_read_success" {
+			return one.value == 1
+		}
+	}
+	return false
+}
+
+// present scrapes the shop as it is.
+func present(t *testing.T, s *blackbox.Shop, instance string) scrape {
+	t.Helper()
+	return later(t, s, instance, func(scrape) bool { return true })
+}
+
 // later scrapes again and again until the shop is where it should be.
 func later(t *testing.T, s *blackbox.Shop, instance string, there func(scrape) bool) scrape {
 	t.Helper()
@@ -192,7 +209,7 @@ func later(t *testing.T, s *blackbox.Shop, instance string, there func(scrape) b
 	s.Until("the metrics tell what happened", func() bool {
 		<-again.C // levels are read at most once a second
 		now = scrapeOf(t, s.URL(), instance)
-		return there(now)
+		return levelsRead(now) && there(now)
 	})
 	return now
 }

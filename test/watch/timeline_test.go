@@ -51,7 +51,7 @@ func between(first, second scrape, changes map[string]course) timeline {
 			case since < 0:
 				return start
 			case end.counter:
-				return start + step*float64(since)/float64(growth)
+				return start + grown(step)(since)
 			}
 			return end.value
 		}
@@ -97,6 +97,11 @@ func level(v float64) course {
 		}
 		return v
 	}
+}
+
+// grown grows as much from the first scrape to the second, and so on.
+func grown(step float64) course {
+	return func(since time.Duration) float64 { return step * float64(since) / float64(growth) }
 }
 
 // perSecond grows steadily.
