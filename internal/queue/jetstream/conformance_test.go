@@ -20,9 +20,9 @@ const (
 	stockLow = "stock.low"
 	stockOut = "stock.out"
 
-	// visibility is short, and long enough for a busy machine to say in time that
-	// a message is still at work.
-	visibility = 2 * time.Second
+	// visibility is for what is to run out: short, and long enough for a slow machine
+	// to say in time that a message is still at work.
+	visibility = 3 * time.Second
 )
 
 // single is the routes of a topic with one queue.
@@ -33,9 +33,6 @@ func open(tb testing.TB, url string, routes []driver.Route, cfg jetstream.Config
 	tb.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
-	}
-	if cfg.Visibility == 0 {
-		cfg.Visibility = visibility
 	}
 	e, err := jetstream.Open(tb.Context(), url, routes, cfg)
 	if err != nil {
@@ -49,22 +46,33 @@ func open(tb testing.TB, url string, routes []driver.Route, cfg jetstream.Config
 	return e
 }
 
-// provisioned opens an engine and makes what it needs.
+// provisioned opens an engine and makes what it needs, when it is connected: on a
+// slow machine Open does not wait for that.
 func provisioned(tb testing.TB, url string, routes []driver.Route, cfg jetstream.Config) *jetstream.Engine {
 	tb.Helper()
 	e := open(tb, url, routes, cfg)
+	until(tb, "the engine is connected", func() bool { return jetstream.Connected(e) })
 	if _, err := e.Provision(tb.Context(), true); err != nil {
 		tb.Fatal(err)
 	}
 	return e
 }
 
+// keeps configures an engine for a check: its server waits for answers as long as
+// usual, unless the check lets a visibility run out.
+func keeps(c queuetest.Check) jetstream.Config {
+	if c.Expires {
+		return jetstream.Config{Visibility: visibility}
+	}
+	return jetstream.Config{}
+}
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, c queuetest.Check) queuetest.Harness {
 		t.Helper()
 		server := queuetest.StartNATS(t)
-		e := provisioned(t, server.URL(), single(), jetstream.Config{})
+		e := provisioned(t, server.URL(), single(), keeps(c))
 		return queuetest.OnBroker(t, e, stockQueue, visibility)
 	})
 }
@@ -79,10 +87,10 @@ func TestConformanceOnACluster(t *testing.T) {
 	}
 	t.Parallel()
 	cluster := queuetest.StartNATSCluster(t)
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, c queuetest.Check) queuetest.Harness {
 		t.Helper()
 		stream := "check-" + strings.ToLower(t.Name()[strings.LastIndex(t.Name(), "/")+1:])
-		e := open(t, cluster.URL()+"?replicas=3&stream="+stream, single(), jetstream.Config{})
+		e := open(t, cluster.URL()+"?replicas=3&stream="+stream, single(), keeps(c))
 		until(t, "the queues are made", func() bool {
 			_, err := e.Provision(t.Context(), true)
 			return err == nil

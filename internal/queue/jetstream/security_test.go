@@ -77,7 +77,7 @@ func TestThePermissionsOfTheHandbookSuffice(t *testing.T) {
 	publish(t, e, topic(m))
 	d := receive(t, e, stockQueue) // held by saying that it is at work
 	steps := map[string]func() error{
-		"Extend": func() error { return e.Extend(t.Context(), d, patience) },
+		"Extend": func() error { return e.Extend(t.Context(), d, held) },
 		"Retry":  func() error { return e.Retry(t.Context(), d, 0, "because") },
 		"Later":  func() error { return e.Later(t.Context(), d, 50*time.Millisecond) },
 		"Dead":   func() error { return e.Dead(t.Context(), d, "because") },

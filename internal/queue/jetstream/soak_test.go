@@ -108,6 +108,7 @@ func TestAClusterLosesNothingWhileItsServersRestart(t *testing.T) {
 		}
 	}
 	s.progress()
+	s.await("a late answer is refused", func() bool { return s.refused.Load() > 0 })
 	stopPublishing()
 	publishers.Wait()
 	s.await("everything that was published is handled", func() bool { return s.missing() == 0 })
@@ -274,9 +275,6 @@ func (s *soak) straggle(ctx context.Context, e *jetstream.Engine) {
 func (s *soak) report(took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused.Load() == 0 {
-		s.t.Error("no late answer was tried")
-	}
 	for id := range s.handled {
 		if !s.acked[id] && !s.unknown[id] {
 			s.t.Errorf("message %s was handled, but never published", id)
