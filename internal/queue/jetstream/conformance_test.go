@@ -23,16 +23,22 @@ const (
 	// visibility is for what is to run out: short, and long enough for a slow machine
 	// to say in time that a message is still at work.
 	visibility = 3 * time.Second
+	// steady is a visibility beyond which the engine itself has to keep a message, with
+	// a word to the server in every half of it.
+	steady = 8 * time.Second
 )
 
 // single is the routes of a topic with one queue.
 func single() []driver.Route { return []driver.Route{{Queue: stockQueue, Rest: true}} }
 
-// open opens an engine and ends it with the test.
+// open opens an engine that waits for its server, and ends it with the test.
 func open(tb testing.TB, url string, routes []driver.Route, cfg jetstream.Config) *jetstream.Engine {
 	tb.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet()
+	}
+	if cfg.AnswerTimeout == 0 {
+		cfg.AnswerTimeout = patience
 	}
 	e, err := jetstream.Open(tb.Context(), url, routes, cfg)
 	if err != nil {
@@ -58,11 +64,19 @@ func provisioned(tb testing.TB, url string, routes []driver.Route, cfg jetstream
 	return e
 }
 
-// keeps configures an engine for a check: its server waits for answers as long as
-// usual, unless the check lets a visibility run out.
-func keeps(c queuetest.Check) jetstream.Config {
+// visibilityOf is how long a visibility is that a check lets run out.
+func visibilityOf(c queuetest.Check) time.Duration {
+	if c.Name == "ExtendHoldsTheMessage" {
+		return steady
+	}
+	return visibility
+}
+
+// configOf lets the server wait for answers as long as usual, unless a check lets
+// a visibility run out.
+func configOf(c queuetest.Check) jetstream.Config {
 	if c.Expires {
-		return jetstream.Config{Visibility: visibility}
+		return jetstream.Config{Visibility: visibilityOf(c)}
 	}
 	return jetstream.Config{}
 }
@@ -72,8 +86,8 @@ func TestConformance(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T, c queuetest.Check) queuetest.Harness {
 		t.Helper()
 		server := queuetest.StartNATS(t)
-		e := provisioned(t, server.URL(), single(), keeps(c))
-		return queuetest.OnBroker(t, e, stockQueue, visibility)
+		e := provisioned(t, server.URL(), single(), configOf(c))
+		return queuetest.OnBroker(t, e, stockQueue, visibilityOf(c))
 	})
 }
 
@@ -90,11 +104,11 @@ func TestConformanceOnACluster(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T, c queuetest.Check) queuetest.Harness {
 		t.Helper()
 		stream := "check-" + strings.ToLower(t.Name()[strings.LastIndex(t.Name(), "/")+1:])
-		e := open(t, cluster.URL()+"?replicas=3&stream="+stream, single(), keeps(c))
+		e := open(t, cluster.URL()+"?replicas=3&stream="+stream, single(), configOf(c))
 		until(t, "the queues are made", func() bool {
 			_, err := e.Provision(t.Context(), true)
 			return err == nil
 		})
-		return queuetest.OnBroker(t, e, stockQueue, visibility)
+		return queuetest.OnBroker(t, e, stockQueue, visibilityOf(c))
 	})
 }

@@ -326,8 +326,3 @@ func TestACloseEndsWhatWaits(t *testing.T) {
 		t.Error("a closed engine publishes")
 	}
 }
-
-func contextWithin(tb testing.TB, limit time.Duration) (context.Context, context.CancelFunc) {
-	tb.Helper()
-	return context.WithTimeout(tb.Context(), limit)
-}

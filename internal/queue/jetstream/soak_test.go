@@ -21,6 +21,8 @@ import (
 const (
 	soakVisibility = 3 * time.Second
 	soakBatch      = 20
+	// soakAnswerTimeout is how long a server that was killed is waited for.
+	soakAnswerTimeout = 5 * time.Second
 	// soakReceivesMax is never reached: only poison dies.
 	soakReceivesMax = 1000
 	// soakPatience bounds the wait for what a cluster owes after it has lost
@@ -123,7 +125,9 @@ func TestAClusterLosesNothingWhileItsServersRestart(t *testing.T) {
 
 func (s *soak) open() *jetstream.Engine {
 	s.t.Helper()
-	return open(s.t, s.cluster.URL()+"?replicas=3", single(), jetstream.Config{Visibility: soakVisibility, ReceivesMax: soakReceivesMax})
+	return open(s.t, s.cluster.URL()+"?replicas=3", single(), jetstream.Config{
+		Visibility: soakVisibility, ReceivesMax: soakReceivesMax, AnswerTimeout: soakAnswerTimeout,
+	})
 }
 
 func (s *soak) await(what string, met func() bool) {

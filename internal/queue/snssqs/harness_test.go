@@ -70,7 +70,7 @@ func siteAt(t testing.TB, endpoint string) site {
 // open opens an engine that is not provisioned.
 func (s site) open(t testing.TB, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
 	t.Helper()
-	cfg.Credentials = anyone
+	cfg.Credentials, cfg.CallTimeout = anyone, patience
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	e, err := snssqs.Open(t.Context(), s.url, routes, cfg)
 	if err != nil {
