@@ -165,7 +165,8 @@ func TestACrashInTheMiddleLeavesTwoNeverNone(t *testing.T) {
 			func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error {
 				return e.Dead(ctx, d, "because")
 			},
-			stockQueue + driver.DeadLetterSuffix, map[string][]int{stockQueue: {2}, stockQueue + driver.DeadLetterSuffix: {1}},
+			stockQueue + driver.DeadLetterSuffix,
+			map[string][]int{stockQueue: {2}, stockQueue + driver.DeadLetterSuffix: {1}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +225,9 @@ func brokenOff(tb testing.TB, e *jetstream.Engine, move func(context.Context) er
 	defer breakOff()
 	moved := make(chan error, 1)
 	go func() { moved <- move(ctx) }()
-	until(tb, "the original is to be taken away", func() bool { return jetstream.Requests(e) >= said+words })
+	until(tb, "the original is to be taken away", func() bool {
+		return len(moved) > 0 || jetstream.Requests(e) >= said+words
+	})
 	breakOff()
 	return <-moved
 }
