@@ -581,7 +581,7 @@ func TestTheSweepFindsWhatNoMessageTold(t *testing.T) {
 	k := soldOut(t, restock.Korean, nil)
 	take := func() driver.Delivery {
 		t.Helper()
-		got, err := k.store.Queue().Receive(t.Context(), restock.AdQueue, driver.Request{Max: 1, Visibility: time.Minute, Wait: 20 * time.Second})
+		got, err := k.store.Queue().Receive(t.Context(), restock.AdQueue, driver.Request{Max: 1, Visibility: time.Minute, Wait: 2 * time.Minute})
 		k.must(err)
 		if len(got) != 1 {
 			t.Fatalf("%d messages, want one", len(got))

@@ -68,9 +68,8 @@ func open(t *testing.T, n int, cfg hooks.Config) *house {
 	_, err = h.store.ApplyCatalog(t.Context(), c, store.CreateMissing)
 	h.must(err)
 	cfg.Token = token
-	if cfg.LookInterval == 0 {
-		cfg.LookInterval = 10 * time.Millisecond
-	}
+	cfg.LookInterval = 10 * time.Millisecond
+	cfg.PostTimeout = time.Hour // no post is given up because the machine is slow
 	room := hooks.New(h.store, func(name string, handlers map[string]queue.Handler, cfg queue.Config) func(context.Context) error {
 		cfg.ShutdownTimeout = time.Millisecond
 		return queue.New(h.store.Queue(), name, handlers, cfg).Run
@@ -174,6 +173,7 @@ type receiver struct {
 
 	mu     sync.Mutex
 	posts  []post
+	before func(n int) // runs before the answer to post n, from 1
 	status atomic.Int64
 	pause  atomic.Int64 // seconds, as Retry-After
 }
@@ -195,7 +195,11 @@ func newReceiver(t *testing.T) *receiver {
 		}
 		r.mu.Lock()
 		r.posts = append(r.posts, post{q.Header.Get(webhook.HeaderID), q.Header.Clone(), body})
+		n, before := len(r.posts), r.before
 		r.mu.Unlock()
+		if before != nil {
+			before(n)
+		}
 		if pause := r.pause.Load(); pause > 0 {
 			w.Header().Set("Retry-After", strconv.FormatInt(pause, 10))
 		}
@@ -203,6 +207,12 @@ func newReceiver(t *testing.T) *receiver {
 	}))
 	t.Cleanup(r.Close)
 	return r
+}
+
+func (r *receiver) onPost(before func(n int)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = before
 }
 
 func (r *receiver) got() []post {
@@ -294,7 +304,7 @@ func TestABadReceiverHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	const events, perReceiver = 30, 2
 	h := open(t, events, hooks.Config{
-		Guard: webhook.Guard{Inner: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, PerReceiver: perReceiver, PostTimeout: 30 * time.Second,
+		Guard: webhook.Guard{Inner: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, PerReceiver: perReceiver,
 		Schedule: []time.Duration{time.Hour},
 	})
 	inside := newInside(t)
@@ -516,8 +526,16 @@ func TestAPausedWebhookGetsItsEventsLater(t *testing.T) {
 // holds run beside programs that take events, of which only one may answer.
 func TestTheProgramThatSwitchesAnAdvertisementAnswersItsHold(t *testing.T) {
 	t.Parallel()
-	h := open(t, 2, hooks.Config{Guard: loopback(), Schedule: []time.Duration{time.Millisecond, 10 * time.Millisecond, 10 * time.Millisecond, time.Hour}})
+	h := open(t, 2, hooks.Config{Guard: loopback(), Schedule: []time.Duration{time.Millisecond, time.Hour}})
 	switching, other := newReceiver(t), newReceiver(t)
+	well := make(chan struct{}) // the first post fails, and the second is answered when it is closed
+	getWell := sync.OnceFunc(func() { close(well) })
+	t.Cleanup(getWell)
+	switching.onPost(func(n int) {
+		if n > 1 {
+			<-well
+		}
+	})
 	switching.status.Store(http.StatusInternalServerError)
 	w := h.subscribe(hooks.CreateBody{URL: switching.URL, Acknowledges: "donut-main"})
 	plain := h.subscribe(hooks.CreateBody{URL: other.URL})
@@ -544,6 +562,7 @@ func TestTheProgramThatSwitchesAnAdvertisementAnswersItsHold(t *testing.T) {
 		t.Errorf("the hold is answered by %q, though the program that switches failed", by)
 	}
 	switching.status.Store(http.StatusAccepted)
+	getWell()
 	h.until("the hold is answered", func() bool { return acknowledged(stop) == restock.WebhookQueue(w.ID) })
 	last := switching.got()[len(switching.got())-1]
 	if !bytes.Contains(last.body, []byte(`"advertisement":{"name":"donut-main","ask":"stop"}`)) {

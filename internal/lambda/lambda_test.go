@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -197,22 +198,24 @@ func TestAnAnswerThatIsTooLargeIsAFaultThatSaysSo(t *testing.T) {
 // TestAStreamEndsAfterItsFirstEvent, so that the browser has it and asks again.
 func TestAStreamEndsAfterItsFirstEvent(t *testing.T) {
 	t.Parallel()
-	e := request("GET", "/dashboard/events")
-	e.Headers["accept"] = "text/event-stream"
-	got := ask(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		stream, err := web.OpenEventStream(w)
-		if err != nil {
-			t.Error(err)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		e := request("GET", "/dashboard/events")
+		e.Headers["accept"] = "text/event-stream"
+		got := ask(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			stream, err := web.OpenEventStream(w)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(stream.Beat(), stream.Send("page", "1", []byte("hello"))); err != nil {
+				t.Error(err)
+			}
+			<-r.Context().Done()
+		}), e)
+		if !strings.Contains(got.Body, "data: hello") || got.Headers["Content-Type"] != "text/event-stream" {
+			t.Errorf("answer %+v", got)
 		}
-		if err := errors.Join(stream.Beat(), stream.Send("page", "1", []byte("hello"))); err != nil {
-			t.Error(err)
-		}
-		<-r.Context().Done()
-	}), e)
-	if !strings.Contains(got.Body, "data: hello") || got.Headers["Content-Type"] != "text/event-stream" {
-		t.Errorf("answer %+v", got)
-	}
+	})
 }
 
 // script is a driver that reads messages and notes what it is told.
@@ -319,31 +322,33 @@ func TestABatchNamesWhatFailedAndNothingElse(t *testing.T) {
 // against them.
 func TestWorkEndsBeforeThePlatformEndsIt(t *testing.T) {
 	t.Parallel()
-	deadline := time.Now().Add(4 * time.Second)
-	ctx, cancel := context.WithDeadline(t.Context(), deadline)
-	defer cancel()
-	s := &script{told: map[string]string{}}
-	handlers := map[string]queue.Handler{"slow": func(ctx context.Context, _ queue.Message) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	f := &lambda.Function{Queue: &lambda.Queue{Name: "stock-queue", Reader: s, Consumer: queue.New(s, "stock-queue", handlers, queue.Config{
-		Concurrency: 1, Logger: slog.New(slog.DiscardHandler),
-	})}}
-	out, err := invoke(t, ctx, f, batchOf("slow", "waiting"))
-	if err != nil || ctx.Err() != nil {
-		t.Fatalf("%v; the deadline passed: %v", err, ctx.Err())
-	}
-	if diff := cmp.Diff([]string{"id-slow", "id-waiting"}, failures(t, out)); diff != "" {
-		t.Errorf("failures (-want +got):\n%s", diff)
-	}
-	if len(s.told) > 0 {
-		t.Errorf("told %v of messages that only ran out of time", s.told)
-	}
-	asked := ask2(t, ctx, deadline)
-	if !asked.Before(deadline) {
-		t.Errorf("a request has until %s, the platform until %s", asked, deadline)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		deadline := time.Now().Add(4 * time.Second)
+		ctx, cancel := context.WithDeadline(t.Context(), deadline)
+		defer cancel()
+		s := &script{told: map[string]string{}}
+		handlers := map[string]queue.Handler{"slow": func(ctx context.Context, _ queue.Message) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		f := &lambda.Function{Queue: &lambda.Queue{Name: "stock-queue", Reader: s, Consumer: queue.New(s, "stock-queue", handlers, queue.Config{
+			Concurrency: 1, Logger: slog.New(slog.DiscardHandler),
+		})}}
+		out, err := invoke(t, ctx, f, batchOf("slow", "waiting"))
+		if err != nil || ctx.Err() != nil {
+			t.Fatalf("%v; the deadline passed: %v", err, ctx.Err())
+		}
+		if diff := cmp.Diff([]string{"id-slow", "id-waiting"}, failures(t, out)); diff != "" {
+			t.Errorf("failures (-want +got):\n%s", diff)
+		}
+		if len(s.told) > 0 {
+			t.Errorf("told %v of messages that only ran out of time", s.told)
+		}
+		asked := ask2(t, ctx, deadline)
+		if !asked.Before(deadline) {
+			t.Errorf("a request has until %s, the platform until %s", asked, deadline)
+		}
+	})
 }
 
 // ask2 gives until when a request may take.

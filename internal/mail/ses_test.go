@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -203,12 +202,7 @@ func TestSESWithoutAnAnswer(t *testing.T) {
 	if err := sesAt(t, server.URL).Send(t.Context(), english()); err == nil || mail.Untaken(err) || mail.Permanent(err) {
 		t.Errorf("broken off: %v, untaken %t", err, mail.Untaken(err))
 	}
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
-	if err := sesAt(t, "http://"+nobody.Addr().String()).Send(t.Context(), english()); err == nil || !mail.Untaken(err) || mail.Permanent(err) {
+	if err := sesAt(t, "http://"+nobody(t)).Send(t.Context(), english()); err == nil || !mail.Untaken(err) || mail.Permanent(err) {
 		t.Errorf("nobody there: %v, untaken %t", err, mail.Untaken(err))
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -58,7 +58,7 @@ func TestNoWayToWriteAnAddressReachesAnInnerOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	post := func(host string, guard webhook.Guard) error {
-		s, err := webhook.New("http://"+net.JoinHostPort(host, port)+"/hook", webhook.Config{Allow: guard.Allow})
+		s, err := webhook.New("http://"+net.JoinHostPort(host, port)+"/hook", patient(webhook.Config{Allow: guard.Allow}))
 		if err != nil {
 			return err
 		}

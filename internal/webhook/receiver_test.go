@@ -70,11 +70,8 @@ func TestTheReceiverOfTheDocumentVerifies(t *testing.T) {
 		}
 		return s
 	}
-	sender, err := webhook.New(server.URL, webhook.Config{Secret: secret(fresh), SecretsBefore: []webhook.Secret{secret(old), secret(older)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sender.Send(t.Context(), webhook.Message{ID: "01a2", Body: []byte(`{"type":"stock.out"}`)}); err != nil {
+	signed := webhook.Config{Secret: secret(fresh), SecretsBefore: []webhook.Secret{secret(old), secret(older)}}
+	if err := sender(t, server.URL, signed).Send(t.Context(), webhook.Message{ID: "01a2", Body: []byte(`{"type":"stock.out"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()

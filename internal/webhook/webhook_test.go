@@ -22,7 +22,11 @@ import (
 	"github.com/restock/restock/internal/webhook"
 )
 
-const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+const (
+	secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	// patience bounds a wait for an answer that must come.
+	patience = 2 * time.Minute
+)
 
 func message() webhook.Message {
 	return webhook.Message{ID: "0199abcd-0506-7008-090a-0b0c0d0e0fff", Body: []byte(`{"type":"operations.digest"}`)}
@@ -30,11 +34,21 @@ func message() webhook.Message {
 
 func sender(t *testing.T, url string, cfg webhook.Config) *webhook.Sender {
 	t.Helper()
-	s, err := webhook.New(url, cfg)
+	s, err := webhook.New(url, patient(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// patient gives a slow machine the time that it needs, where a test does not look
+// at how much there is.
+func patient(cfg webhook.Config) webhook.Config {
+	cfg.DialTimeout = patience
+	if cfg.TotalTimeout == 0 {
+		cfg.TotalTimeout = patience
+	}
+	return cfg
 }
 
 func parsed(t *testing.T, text string) webhook.Secret {

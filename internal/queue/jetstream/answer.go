@@ -29,7 +29,7 @@ func nak(delay time.Duration) []byte {
 // say tells the server something about a message, and waits until it says that
 // it knows. A cluster says so when most of its servers know.
 func (e *Engine) say(ctx context.Context, handle string, word []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	if _, err := e.nc.RequestWithContext(ctx, handle, word); err != nil {
 		return e.explain(err)

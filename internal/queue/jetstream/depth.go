@@ -64,7 +64,7 @@ type counts struct {
 func (c counts) of(at place) int64 { return int64(c.bySubject[at.subject]) } //nolint:gosec // no stream has so many
 
 func (e *Engine) count(ctx context.Context, name string) (counts, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	stream, err := e.js.Stream(ctx, name)
 	if err != nil {
@@ -78,7 +78,7 @@ func (e *Engine) count(ctx context.Context, name string) (counts, error) {
 }
 
 func (e *Engine) consumer(ctx context.Context, at place) (jetstream.Consumer, error) { //nolint:ireturn // the library has it so
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	consumer, err := e.js.Consumer(ctx, at.stream, at.queue)
 	if err != nil {
@@ -90,7 +90,7 @@ func (e *Engine) consumer(ctx context.Context, at place) (jetstream.Consumer, er
 // oldest is when the first message of a queue was published. None is there any
 // more when it was handled just now.
 func (e *Engine) oldest(ctx context.Context, stream jetstream.Stream, at place) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	first, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(at.subject))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -97,8 +97,7 @@ const (
 	// receiveMax bounds one pull.
 	receiveMax = 256
 
-	// answerTimeout bounds each call that waits for an answer of the server.
-	answerTimeout = 5 * time.Second
+	answerTimeoutDefault = 5 * time.Second
 	// connectTimeout bounds the making of a connection to one server.
 	connectTimeout = 2 * time.Second
 	// provisionTimeout bounds the making of one stream or consumer, which a
@@ -122,7 +121,9 @@ type Config struct {
 	Visibility time.Duration
 	// ReceivesMax is after how many receives consumers give a message up; 5.
 	ReceivesMax int
-	Now         func() time.Time // for leases and delays; time.Now
+	// AnswerTimeout bounds each call that waits for an answer of the server; 5 s.
+	AnswerTimeout time.Duration
+	Now           func() time.Time // for leases and delays; time.Now
 }
 
 func (c Config) withDefaults() Config {
@@ -134,6 +135,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReceivesMax <= 0 {
 		c.ReceivesMax = driver.ReceivesMaxDefault
+	}
+	if c.AnswerTimeout <= 0 {
+		c.AnswerTimeout = answerTimeoutDefault
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -180,8 +184,8 @@ func Open(ctx context.Context, url string, routes []driver.Route, cfg Config) (*
 		return nil, fmt.Errorf("open the queue on NATS: %w", err)
 	}
 	e.js, err = jetstream.New(e.nc,
-		jetstream.WithDefaultTimeout(answerTimeout),
-		jetstream.WithPublishAsyncTimeout(answerTimeout))
+		jetstream.WithDefaultTimeout(cfg.AnswerTimeout),
+		jetstream.WithPublishAsyncTimeout(cfg.AnswerTimeout))
 	if err != nil {
 		e.nc.Close()
 		return nil, fmt.Errorf("open the queue on NATS: %w", err)

@@ -26,3 +26,6 @@ func Timers(e *Engine) int {
 
 // Requests counts what an engine has sent to the server.
 func Requests(e *Engine) uint64 { return e.nc.Stats().OutMsgs }
+
+// Connected says whether an engine has a connection.
+func Connected(e *Engine) bool { return e.nc.IsConnected() }

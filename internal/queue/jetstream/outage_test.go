@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/restock/restock/internal/queue"
 	"github.com/restock/restock/internal/queue/driver"
@@ -39,7 +42,7 @@ func TestAnOutageLosesNothing(t *testing.T) {
 	t.Parallel()
 	const before, during, after = 20, 5, 20
 	server := queuetest.StartNATS(t)
-	e := provisioned(t, server.URL(), single(), jetstream.Config{})
+	e := provisioned(t, server.URL(), single(), jetstream.Config{Visibility: visibility, Now: standing()})
 	for n := range byte(before) {
 		publish(t, e, topic(message(n+1, stockLow)))
 	}
@@ -155,13 +158,15 @@ func TestACrashInTheMiddleLeavesTwoNeverNone(t *testing.T) {
 	for name, c := range map[string]struct {
 		move func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error
 		on   string // where the copy is
+		want map[string][]int
 	}{
-		"Later": {func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error { return e.Later(ctx, d, 0) }, stockQueue},
+		"Later": {func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error { return e.Later(ctx, d, 0) }, stockQueue, map[string][]int{stockQueue: {1, 2}}},
 		"Dead": {
 			func(ctx context.Context, e *jetstream.Engine, d driver.Delivery) error {
 				return e.Dead(ctx, d, "because")
 			},
 			stockQueue + driver.DeadLetterSuffix,
+			map[string][]int{stockQueue: {2}, stockQueue + driver.DeadLetterSuffix: {1}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,29 +177,59 @@ authorization { users: [
   { user: half, password: x, permissions: { publish: { deny: "$JS.ACK.>" } } }
 ] }`, t.TempDir()))
 			url := func(user string) string { return strings.Replace(server.URL(), "nats://", "nats://"+user+":x@", 1) }
-			whole := provisioned(t, url("whole"), single(), jetstream.Config{})
-			half := open(t, url("half"), single(), jetstream.Config{})
+			cfg := jetstream.Config{Visibility: visibility, Now: standing()}
+			whole := provisioned(t, url("whole"), single(), cfg)
+			half := open(t, url("half"), single(), cfg)
 			m := message(1, stockLow)
 			publish(t, whole, topic(m))
-			d := receive(t, half, stockQueue)
+			d, err := receiveFor(t, half, stockQueue, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for range 2 { // a second try makes no second copy
-				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-				if err := c.move(ctx, half, d); err == nil || errors.Is(err, driver.ErrStale) {
+				if err := brokenOff(t, half, func(ctx context.Context) error { return c.move(ctx, half, d) }); err == nil || errors.Is(err, driver.ErrStale) {
 					t.Errorf("%s: %v, want that its fate is not known", name, err)
 				}
-				cancel()
 			}
-			if copied := receive(t, whole, c.on); copied.ID != m.ID {
-				t.Errorf("the copy is %s, want %s", copied.ID, m.ID)
+			got := make(map[string][]int)
+			for _, queue := range []string{stockQueue, c.on} {
+				there := receive(t, whole, queue)
+				if there.ID != m.ID {
+					t.Errorf("on %s is %s, want %s", queue, there.ID, m.ID)
+				}
+				got[queue] = append(got[queue], there.Receives)
+				if err := whole.Done(t.Context(), there); err != nil {
+					t.Error(err)
+				}
 			}
-			if original := receive(t, whole, stockQueue); original.ID != m.ID || original.Receives != 2 {
-				t.Errorf("the original is %s, receive %d; want %s, receive 2", original.ID, original.Receives, m.ID)
+			for _, receives := range got {
+				slices.Sort(receives)
+			}
+			if diff := cmp.Diff(got, c.want); diff != "" {
+				t.Errorf("receives of the original, which is at its second, and of the copy (-got +want):\n%s", diff)
 			}
 			for _, queue := range []string{stockQueue, stockQueue + driver.DeadLetterSuffix} {
 				nothing(t, whole, queue, 0)
 			}
 		})
 	}
+}
+
+// brokenOff lets a move of a message write its copy, and ends it when it waits for
+// the answer about the original.
+func brokenOff(tb testing.TB, e *jetstream.Engine, move func(context.Context) error) error {
+	tb.Helper()
+	const words = 2 // the copy, which is answered, and then the original
+	said := jetstream.Requests(e)
+	ctx, breakOff := context.WithCancel(tb.Context())
+	defer breakOff()
+	moved := make(chan error, 1)
+	go func() { moved <- move(ctx) }()
+	until(tb, "the original is to be taken away", func() bool {
+		return len(moved) > 0 || jetstream.Requests(e) >= said+words
+	})
+	breakOff()
+	return <-moved
 }
 
 // TestTwoEnginesShareTheWork: each message is handled by one of them, and
@@ -206,7 +241,7 @@ func TestTwoEnginesShareTheWork(t *testing.T) {
 	provisioned(t, server.URL(), single(), jetstream.Config{})
 	var mu sync.Mutex
 	tries := make(map[driver.ID]int)
-	held := make(map[driver.ID]bool)
+	atWork := make(map[driver.ID]bool)
 	handled := make(chan driver.ID, messages)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -214,14 +249,14 @@ func TestTwoEnginesShareTheWork(t *testing.T) {
 		mu.Lock()
 		tries[m.ID]++
 		first := tries[m.ID] == 1
-		if held[m.ID] {
+		if atWork[m.ID] {
 			t.Errorf("message %s is held twice", m.ID)
 		}
-		held[m.ID] = true
+		atWork[m.ID] = true
 		mu.Unlock()
 		time.Sleep(time.Millisecond) // the work, in which the other might get it too
 		mu.Lock()
-		held[m.ID] = false
+		atWork[m.ID] = false
 		mu.Unlock()
 		switch {
 		case first && m.ID[15]%4 == 0:
@@ -237,7 +272,7 @@ func TestTwoEnginesShareTheWork(t *testing.T) {
 		e := open(t, server.URL(), single(), jetstream.Config{})
 		engines = append(engines, e)
 		consumer := queue.New(e, stockQueue, map[string]queue.Handler{stockLow: handler}, queue.Config{
-			Concurrency: 8, Visibility: patience, BackoffBase: time.Millisecond, BackoffMax: 5 * time.Millisecond, Logger: quiet(),
+			Concurrency: 8, Visibility: held, BackoffBase: time.Millisecond, BackoffMax: 5 * time.Millisecond, Logger: quiet(),
 		})
 		running.Go(func() {
 			if err := consumer.Run(ctx); err != nil {
@@ -275,7 +310,7 @@ func TestACloseEndsWhatWaits(t *testing.T) {
 	waits := make(chan error, 1)
 	began := jetstream.Requests(e)
 	go func() {
-		_, err := e.Receive(t.Context(), stockQueue, driver.Request{Max: 1, Visibility: patience, Wait: patience})
+		_, err := e.Receive(t.Context(), stockQueue, driver.Request{Max: 1, Visibility: held, Wait: patience})
 		waits <- err
 	}()
 	until(t, "the receive waits", func() bool { return jetstream.Requests(e) > began })
@@ -293,9 +328,4 @@ func TestACloseEndsWhatWaits(t *testing.T) {
 	if err := e.Publish(t.Context(), []driver.Outgoing{topic(message(1, stockLow))})[0]; err == nil {
 		t.Error("a closed engine publishes")
 	}
-}
-
-func contextWithin(tb testing.TB, limit time.Duration) (context.Context, context.CancelFunc) {
-	tb.Helper()
-	return context.WithTimeout(tb.Context(), limit)
 }

@@ -45,7 +45,7 @@ func (e *Engine) Provision(ctx context.Context, mend bool) ([]driver.Finding, er
 // provisionServer looks whether JetStream is on, and the server takes a dead
 // letter of the largest size.
 func (e *Engine) provisionServer(ctx context.Context) ([]driver.Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	if _, err := e.js.AccountInfo(ctx); err != nil {
 		return nil, err

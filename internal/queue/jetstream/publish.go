@@ -96,7 +96,7 @@ func (e *Engine) acknowledged(ctx context.Context, s sent) error {
 		case err = <-s.future.Err():
 		case <-ctx.Done():
 			err = ctx.Err()
-		case <-time.After(2 * answerTimeout): // the future's own limit failed
+		case <-time.After(2 * e.cfg.AnswerTimeout): // the future's own limit failed
 			err = nats.ErrTimeout
 		}
 	}
@@ -106,7 +106,7 @@ func (e *Engine) acknowledged(ctx context.Context, s sent) error {
 // store publishes a copy that the engine makes of a message that it holds. The
 // key tells a second try of the same from another copy.
 func (e *Engine) store(ctx context.Context, stream, key string, msg *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	_, err := e.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(stream), jetstream.WithMsgID(key))
 	if err != nil {

@@ -87,7 +87,7 @@ func (e *Engine) begin(at place, p pull) (*pulling, error) {
 	if pg.sub, err = e.nc.ChanSubscribe(e.nc.NewInbox(), pg.in); err != nil {
 		return nil, e.explain(err)
 	}
-	pg.late = time.NewTimer(p.Expires + answerTimeout)
+	pg.late = time.NewTimer(p.Expires + e.cfg.AnswerTimeout)
 	next := "$JS.API.CONSUMER.MSG.NEXT." + at.stream + "." + at.queue
 	if err := e.nc.PublishRequest(next, pg.sub.Subject, request); err != nil {
 		pg.end()
@@ -136,7 +136,7 @@ func (e *Engine) giveUp(pg *pulling) {
 
 // putBack gives back what nobody received.
 func (e *Engine) putBack(at place, msg *nats.Msg) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.AnswerTimeout)
 	defer cancel()
 	s, delivered, err := read(msg)
 	switch {

@@ -201,7 +201,7 @@ func (e *Engine) ackWaitOf(ctx context.Context, at place) (time.Duration, error)
 		return known.ackWait, nil
 	}
 	asked := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.AnswerTimeout)
 	defer cancel()
 	consumer, err := e.js.Consumer(ctx, at.stream, at.queue)
 	if err != nil {

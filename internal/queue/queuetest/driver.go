@@ -15,20 +15,26 @@ func arrivesWhole(ctx context.Context, h Harness) error {
 	if err != nil {
 		return err
 	}
-	got, err := h.receive(ctx, h.Visibility)
+	err = h.inTime(ctx, 1, func(got driver.Delivery) error {
+		if err := same(got.Message, sent[0]); err != nil {
+			return err
+		}
+		if got.Queue != h.Queue {
+			return fmt.Errorf("received from %q, want %q", got.Queue, h.Queue)
+		}
+		return h.done(ctx, got)
+	})
 	if err != nil {
 		return err
 	}
-	if err := same(got.Message, sent[0]); err != nil {
-		return err
-	}
-	if got.Receives != 1 || got.Queue != h.Queue {
-		return fmt.Errorf("receive %d from %q, want receive 1 from %q", got.Receives, got.Queue, h.Queue)
-	}
-	if err := h.Driver.Done(ctx, got); err != nil {
+	return h.empty(ctx)
+}
+
+func (h Harness) done(ctx context.Context, d driver.Delivery) error {
+	if err := h.Driver.Done(ctx, d); err != nil {
 		return fmt.Errorf("done: %w", err)
 	}
-	return h.empty(ctx)
+	return nil
 }
 
 func same(got, want driver.Message) error {
@@ -46,7 +52,7 @@ func takesAtMostMax(ctx context.Context, h Harness) error {
 	}
 	seen := make(map[driver.ID]bool)
 	return until(ctx, "all messages came", func(ctx context.Context) (bool, error) {
-		got, err := h.Driver.Receive(ctx, h.Queue, driver.Request{Max: most, Visibility: patience})
+		got, err := h.Driver.Receive(ctx, h.Queue, driver.Request{Max: most, Visibility: held})
 		if err != nil {
 			return false, fmt.Errorf("receive: %w", err)
 		}
@@ -74,12 +80,12 @@ func publishWakes(ctx context.Context, h Harness) error {
 			_, err := h.publish(ctx, 1, "test.known")
 			failed <- err
 		}()
-		d, err := h.receive(ctx, patience)
+		d, err := h.receive(ctx, held)
 		if err := errors.Join(err, <-failed); err != nil {
 			return err
 		}
-		if err := h.Driver.Done(ctx, d); err != nil {
-			return fmt.Errorf("done: %w", err)
+		if err := h.done(ctx, d); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -90,7 +96,7 @@ func receiveEndsWithContext(ctx context.Context, h Harness) error {
 	ended := make(chan int, 1)
 	go func() {
 		got, _ := h.Driver.Receive(receiving, h.Queue, // it may say that its context ended, or not
-			driver.Request{Max: 1, Visibility: patience, Wait: 2 * patience})
+			driver.Request{Max: 1, Visibility: held, Wait: 2 * patience})
 		ended <- len(got)
 	}()
 	cancel()
@@ -102,7 +108,7 @@ func receiveEndsWithContext(ctx context.Context, h Harness) error {
 }
 
 func retryCounts(ctx context.Context, h Harness) error {
-	d, err := h.publishAndReceive(ctx, patience)
+	d, err := h.publishAndReceive(ctx, held)
 	if err != nil {
 		return err
 	}
@@ -110,7 +116,7 @@ func retryCounts(ctx context.Context, h Harness) error {
 		if err := h.Driver.Retry(ctx, d, 0, "because"); err != nil {
 			return fmt.Errorf("retry: %w", err)
 		}
-		if d, err = h.receive(ctx, patience); err != nil {
+		if d, err = h.receive(ctx, held); err != nil {
 			return err
 		}
 		if d.Receives != receive {
@@ -121,7 +127,7 @@ func retryCounts(ctx context.Context, h Harness) error {
 }
 
 func retryWaits(ctx context.Context, h Harness) error {
-	d, err := h.publishAndReceive(ctx, patience)
+	d, err := h.publishAndReceive(ctx, held)
 	if err != nil {
 		return err
 	}
@@ -129,7 +135,7 @@ func retryWaits(ctx context.Context, h Harness) error {
 	if err := h.Driver.Retry(ctx, d, h.Visibility, "because"); err != nil {
 		return fmt.Errorf("retry: %w", err)
 	}
-	if _, err = h.receive(ctx, patience); err != nil {
+	if _, err = h.receive(ctx, held); err != nil {
 		return err
 	}
 	if waited := time.Since(before); waited < h.Visibility {
@@ -139,7 +145,7 @@ func retryWaits(ctx context.Context, h Harness) error {
 }
 
 func laterGivesBack(ctx context.Context, h Harness) error {
-	d, err := h.publishAndReceive(ctx, patience)
+	d, err := h.publishAndReceive(ctx, held)
 	if err != nil {
 		return err
 	}
@@ -147,7 +153,7 @@ func laterGivesBack(ctx context.Context, h Harness) error {
 		if err := h.Driver.Later(ctx, d, 0); err != nil {
 			return fmt.Errorf("later: %w", err)
 		}
-		if d, err = h.receive(ctx, patience); err != nil {
+		if d, err = h.receive(ctx, held); err != nil {
 			return err
 		}
 		if d.Receives != 1 {
@@ -164,18 +170,17 @@ func oldHandleRefused(ctx context.Context, h Harness) error {
 	if err != nil {
 		return err
 	}
-	current, err := h.receive(ctx, patience)
+	err = h.inTime(ctx, old.Receives+1, func(current driver.Delivery) error {
+		if current.ID != old.ID {
+			return fmt.Errorf("received %s, want %s", current.ID, old.ID)
+		}
+		if err := refused(ctx, h.Driver, old); err != nil {
+			return err
+		}
+		return h.done(ctx, current)
+	})
 	if err != nil {
 		return err
-	}
-	if current.ID != old.ID || current.Receives != 2 {
-		return fmt.Errorf("received %s, receive %d; want %s, receive 2", current.ID, current.Receives, old.ID)
-	}
-	if err := refused(ctx, h.Driver, old); err != nil {
-		return err
-	}
-	if err := h.Driver.Done(ctx, current); err != nil {
-		return fmt.Errorf("done with the current handle: %w", err)
 	}
 	return refused(ctx, h.Driver, old)
 }
@@ -187,7 +192,7 @@ func refused(ctx context.Context, d driver.Driver, stale driver.Delivery) error 
 		"Retry":  d.Retry(ctx, stale, 0, "because"),
 		"Later":  d.Later(ctx, stale, 0),
 		"Dead":   d.Dead(ctx, stale, "because"),
-		"Extend": d.Extend(ctx, stale, patience),
+		"Extend": d.Extend(ctx, stale, held),
 	}
 	for name, err := range answers {
 		if !errors.Is(err, driver.ErrStale) {
@@ -207,12 +212,12 @@ func errOrNil(err error) error {
 func answerIsFinal(ctx context.Context, h Harness) error {
 	answers := map[string]func(driver.Delivery) error{
 		"Done":  func(d driver.Delivery) error { return h.Driver.Done(ctx, d) },
-		"Retry": func(d driver.Delivery) error { return h.Driver.Retry(ctx, d, patience, "because") },
-		"Later": func(d driver.Delivery) error { return h.Driver.Later(ctx, d, patience) },
+		"Retry": func(d driver.Delivery) error { return h.Driver.Retry(ctx, d, held, "because") },
+		"Later": func(d driver.Delivery) error { return h.Driver.Later(ctx, d, held) },
 		"Dead":  func(d driver.Delivery) error { return h.Driver.Dead(ctx, d, "because") },
 	}
 	for name, answer := range answers {
-		d, err := h.publishAndReceive(ctx, patience)
+		d, err := h.publishAndReceive(ctx, held)
 		if err != nil {
 			return err
 		}
@@ -227,18 +232,22 @@ func answerIsFinal(ctx context.Context, h Harness) error {
 }
 
 func extendHolds(ctx context.Context, h Harness) error {
-	d, err := h.publishAndReceive(ctx, h.Visibility)
-	if err != nil {
+	if _, err := h.publish(ctx, 1, "test.known"); err != nil {
 		return err
 	}
-	if err := h.Driver.Extend(ctx, d, patience); err != nil {
-		return fmt.Errorf("extend: %w", err)
+	var d driver.Delivery
+	err := h.inTime(ctx, 1, func(got driver.Delivery) error {
+		d = got
+		if err := h.Driver.Extend(ctx, d, held); err != nil {
+			return fmt.Errorf("extend: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := h.empty(ctx); err != nil {
 		return err
 	}
-	if err := h.Driver.Done(ctx, d); err != nil {
-		return fmt.Errorf("done after extend: %w", err)
-	}
-	return nil
+	return h.done(ctx, d)
 }

@@ -20,8 +20,12 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// startPatience bounds the start of a server; a cluster elects its leaders first.
-const startPatience = time.Minute
+const (
+	// startPatience bounds the start of a server; a cluster elects its leaders first.
+	startPatience = 3 * time.Minute
+	// answerPatience bounds one answer of a server that starts.
+	answerPatience = 10 * time.Second
+)
 
 // NATSNodeConfig configures one server of a cluster of three, as
 // docs/queue-nats.md shows it to operators. StartNATSCluster really uses it.
@@ -174,7 +178,7 @@ func (n *NATS) Start() {
 	n.tb.Helper()
 	n.start()
 	n.await("the server takes connections", func() bool {
-		conn, err := net.DialTimeout("tcp", n.addr, time.Second)
+		conn, err := net.DialTimeout("tcp", n.addr, answerPatience)
 		if err != nil {
 			return false
 		}
@@ -190,7 +194,7 @@ func (n *NATS) Start() {
 func (n *NATS) AwaitCurrent() {
 	n.tb.Helper()
 	n.await("the server has caught up with its cluster", func() bool {
-		answer, err := (&http.Client{Timeout: time.Second}).Get("http://" + n.monitor + "/healthz")
+		answer, err := (&http.Client{Timeout: answerPatience}).Get("http://" + n.monitor + "/healthz")
 		if err != nil {
 			return false
 		}

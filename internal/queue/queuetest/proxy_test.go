@@ -65,10 +65,7 @@ func TestAProxyIsCutAndMended(t *testing.T) {
 // TestAProxyWithoutAServerClosesWhoComes.
 func TestAProxyWithoutAServerClosesWhoComes(t *testing.T) {
 	t.Parallel()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	target := gone.Listener.Addr().String()
-	gone.Close()
-	conn, err := net.Dial("tcp", queuetest.NewProxy(t, target).Address())
+	conn, err := net.Dial("tcp", queuetest.NewProxy(t, queuetest.NATSAddr(t)).Address())
 	if err != nil {
 		t.Fatal(err)
 	}

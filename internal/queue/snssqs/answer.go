@@ -73,7 +73,7 @@ func (e *Engine) Extend(ctx context.Context, d driver.Delivery, visibility time.
 	if err := e.leases.Check(d.Handle); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	visibility = min(wholeSeconds(max(visibility, time.Second)), visibilityMax)
 	asked := e.now()
@@ -112,7 +112,7 @@ func (e *Engine) answer(
 	if err := e.leases.Check(d.Handle); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	if err := act(ctx, d); err != nil {
 		return e.settle(d, err)

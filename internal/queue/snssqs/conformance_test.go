@@ -21,7 +21,7 @@ func credentials(context.Context) (aws.Credentials, error) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, _ queuetest.Check) queuetest.Harness {
 		t.Helper()
 		routes := []driver.Route{{Queue: stockQueue, Rest: true}}
 		return queuetest.OnBroker(t, newSite(t).provisioned(t, routes, snssqs.Config{}), stockQueue, shortVisibility)

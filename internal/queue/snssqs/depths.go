@@ -17,7 +17,7 @@ const depthsParallel = 4
 // Depths asks every queue and dead-letter queue. It is the cheapest call that
 // shows whether the engine can be reached.
 func (e *Engine) Depths(ctx context.Context) ([]driver.Depth, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	depths := make([]driver.Depth, len(e.routes))
 	asking, ctx := errgroup.WithContext(ctx)

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
@@ -115,7 +114,7 @@ func TestThePermissionsInTheDocumentAreThoseThatAreNeeded(t *testing.T) {
 
 	for _, answer := range []func(driver.Delivery) error{
 		func(d driver.Delivery) error { return e.Retry(t.Context(), d, 0, "because") },
-		func(d driver.Delivery) error { return e.Extend(t.Context(), d, time.Minute) },
+		func(d driver.Delivery) error { return e.Extend(t.Context(), d, held) },
 		func(d driver.Delivery) error { return e.Later(t.Context(), d, 0) },
 		func(d driver.Delivery) error { return e.Done(t.Context(), d) },
 		func(d driver.Delivery) error { return e.Dead(t.Context(), d, "because") },

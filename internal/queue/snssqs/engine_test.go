@@ -503,7 +503,7 @@ func TestAnswersThatSQSDoesNotKnowAreStale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Extend(t.Context(), d, patience); !errors.Is(err, driver.ErrStale) {
+	if err := e.Extend(t.Context(), d, held); !errors.Is(err, driver.ErrStale) {
 		t.Errorf("extend: %v, want ErrStale", err)
 	}
 }
@@ -550,13 +550,13 @@ func TestAnEngineThatIsAwayIsAnErrorAndComesBack(t *testing.T) {
 	s := siteAt(t, endpoint)
 	s.url = strings.Replace(s.url, url.QueryEscape(endpoint), url.QueryEscape("http://"+proxy.Address()), 1)
 	e := s.provisioned(t, routes(), snssqs.Config{})
-	held, unsent := message("stock.low", "held"), message("stock.low", "unsent")
-	publish(t, e, driver.Outgoing{Message: held})
+	first, unsent := message("stock.low", "first"), message("stock.low", "unsent")
+	publish(t, e, driver.Outgoing{Message: first})
 	d := receive(t, e, stockQueue)
 
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := e.Receive(t.Context(), adQueue, driver.Request{Max: 1, Visibility: patience, Wait: patience})
+		_, err := e.Receive(t.Context(), adQueue, driver.Request{Max: 1, Visibility: held, Wait: patience})
 		waiting <- err
 	}()
 	proxy.Cut()
@@ -566,7 +566,7 @@ func TestAnEngineThatIsAwayIsAnErrorAndComesBack(t *testing.T) {
 		"publish to the topic": e.Publish(t.Context(), []driver.Outgoing{{Message: unsent}})[0],
 		"publish to a queue":   e.Publish(t.Context(), []driver.Outgoing{{Message: unsent, Queue: stockQueue}})[0],
 		"done":                 e.Done(t.Context(), d),
-		"extend":               e.Extend(t.Context(), d, patience),
+		"extend":               e.Extend(t.Context(), d, held),
 		"later":                e.Later(t.Context(), d, 0),
 		"depths":               depthsErr,
 	} {
@@ -750,7 +750,7 @@ func TestErrorsAreSortedByWhoseFaultTheyAre(t *testing.T) {
 			d := receive(t, e, stockQueue)
 			a.fail = code
 			for call, err := range map[string]error{
-				"extend": e.Extend(t.Context(), d, patience), "retry": e.Retry(t.Context(), d, 0, ""), "done": e.Done(t.Context(), d),
+				"extend": e.Extend(t.Context(), d, held), "retry": e.Retry(t.Context(), d, 0, ""), "done": e.Done(t.Context(), d),
 			} {
 				if err == nil || errors.Is(err, driver.ErrStale) != stale {
 					t.Errorf("%s: %s: %v, want stale: %t", code, call, err, stale)

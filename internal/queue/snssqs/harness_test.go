@@ -23,7 +23,10 @@ const (
 	adQueue    = "ad-queue"
 	opsQueue   = "ops-queue"
 
-	patience = 30 * time.Second
+	// patience bounds a wait for what must come.
+	patience = 2 * time.Minute
+	// held is the visibility of what a test keeps until its end.
+	held = time.Hour
 )
 
 var anyone = aws.CredentialsProviderFunc(credentials)
@@ -67,7 +70,7 @@ func siteAt(t testing.TB, endpoint string) site {
 // open opens an engine that is not provisioned.
 func (s site) open(t testing.TB, routes []driver.Route, cfg snssqs.Config) *snssqs.Engine {
 	t.Helper()
-	cfg.Credentials = anyone
+	cfg.Credentials, cfg.CallTimeout = anyone, patience
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	e, err := snssqs.Open(t.Context(), s.url, routes, cfg)
 	if err != nil {
@@ -101,10 +104,10 @@ func (s site) queueURL(t *testing.T, queue string) *string {
 	return out.QueueUrl
 }
 
-// receive waits for one message of a queue.
+// receive waits for one message of a queue, and keeps it.
 func receive(t *testing.T, e *snssqs.Engine, queue string) driver.Delivery {
 	t.Helper()
-	got, err := e.Receive(t.Context(), queue, driver.Request{Max: 1, Visibility: patience, Wait: patience})
+	got, err := e.Receive(t.Context(), queue, driver.Request{Max: 1, Visibility: held, Wait: patience})
 	if err != nil || len(got) == 0 {
 		t.Fatalf("received %d messages from %s, %v, want one", len(got), queue, err)
 	}
@@ -114,7 +117,7 @@ func receive(t *testing.T, e *snssqs.Engine, queue string) driver.Delivery {
 // empty says that nothing is there.
 func empty(t *testing.T, e *snssqs.Engine, queue string) {
 	t.Helper()
-	got, err := e.Receive(t.Context(), queue, driver.Request{Max: 1, Visibility: patience})
+	got, err := e.Receive(t.Context(), queue, driver.Request{Max: 1, Visibility: held})
 	if err != nil || len(got) > 0 {
 		t.Errorf("received %+v, %v from %s, want nothing", got, err, queue)
 	}

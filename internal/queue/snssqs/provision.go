@@ -87,8 +87,8 @@ func (p *provisioner) found(what, have, want string, put func() error) error {
 }
 
 // within is a context for one call.
-func within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, callTimeout)
+func (e *Engine) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.cfg.CallTimeout)
 }
 
 func (p *provisioner) provisionTopic(ctx context.Context) error {
@@ -101,7 +101,7 @@ func (p *provisioner) provisionTopic(ctx context.Context) error {
 		return nil
 	}
 	return p.found("topic "+p.target.topicName, "", "a standard topic", func() error {
-		ctx, cancel := within(ctx)
+		ctx, cancel := p.within(ctx)
 		defer cancel()
 		out, err := p.sns.CreateTopic(ctx, &sns.CreateTopicInput{Name: aws.String(p.target.topicName)})
 		if err != nil {
@@ -120,7 +120,7 @@ func (p *provisioner) findTopic(ctx context.Context) (string, error) {
 	if p.target.topicARN == "" {
 		return p.findTopicByName(ctx)
 	}
-	ctx, cancel := within(ctx)
+	ctx, cancel := p.within(ctx)
 	defer cancel()
 	_, err := p.sns.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: aws.String(p.target.topicARN)})
 	if isNoTopic(err) {
@@ -135,7 +135,7 @@ func (p *provisioner) findTopicByName(ctx context.Context) (string, error) {
 		if !pages.HasMorePages() {
 			return "", nil
 		}
-		page, err := nextPage(ctx, pages.NextPage)
+		page, err := nextPage(ctx, p.Engine, pages.NextPage)
 		if err != nil {
 			return "", err
 		}
@@ -149,8 +149,8 @@ func (p *provisioner) findTopicByName(ctx context.Context) (string, error) {
 }
 
 // nextPage gets a page within the time of a call.
-func nextPage[T any](ctx context.Context, next func(context.Context, ...func(*sns.Options)) (T, error)) (T, error) {
-	ctx, cancel := within(ctx)
+func nextPage[T any](ctx context.Context, e *Engine, next func(context.Context, ...func(*sns.Options)) (T, error)) (T, error) {
+	ctx, cancel := e.within(ctx)
 	defer cancel()
 	return next(ctx)
 }
@@ -158,7 +158,7 @@ func nextPage[T any](ctx context.Context, next func(context.Context, ...func(*sn
 // provisionQueue looks after a queue. With an ARN of a dead-letter queue, it
 // has that one.
 func (p *provisioner) provisionQueue(ctx context.Context, queue, deadARN string) error {
-	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout) // it may make so many
+	ctx, cancel := context.WithTimeout(ctx, 4*p.cfg.CallTimeout) // it may make so many
 	defer cancel()
 	have, err := p.attributes(ctx, queue)
 	switch {

@@ -107,7 +107,7 @@ func (e *Engine) publish(ctx context.Context, b batch, results []error) {
 
 // send makes one call, and gives what became of each entry.
 func (e *Engine) send(ctx context.Context, b batch) ([]error, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	if b.queue == "" {
 		return e.sendToTopic(ctx, b)

@@ -54,7 +54,7 @@ func (p Pushed) Done(context.Context, driver.Delivery) error { return nil }
 
 // Retry makes the message visible again after delay.
 func (p Pushed) Retry(ctx context.Context, d driver.Delivery, delay time.Duration, _ string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.CallTimeout)
 	defer cancel()
 	return p.hide(ctx, d, min(max(delay, 0), hiddenMax))
 }
@@ -87,7 +87,7 @@ func (p Pushed) send(ctx context.Context, d driver.Delivery, delay time.Duration
 	if delay > delayMax {
 		w.set(attributeNotBefore, p.now().Add(delay).UTC().Format(time.RFC3339Nano))
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.CallTimeout)
 	defer cancel()
 	return p.put(ctx, d.Queue, w, min(wholeSeconds(max(delay, 0)), delayMax))
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/restock/restock/internal/queue/snssqs"
 )
 
-// raw receives one message as an event source would.
+// raw receives one message as an event source would, and keeps it.
 func (s site) raw(t *testing.T, queue string) sqstypes.Message {
 	t.Helper()
 	out, err := s.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
-		QueueUrl: s.queueURL(t, queue), WaitTimeSeconds: 20, VisibilityTimeout: 60,
+		QueueUrl: s.queueURL(t, queue), WaitTimeSeconds: 20, VisibilityTimeout: int32(held / time.Second),
 		MessageAttributeNames: []string{"All"}, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameAll},
 	})
 	if err != nil || len(out.Messages) == 0 {

@@ -50,7 +50,7 @@ func (e *Engine) Receive(ctx context.Context, queue string, r driver.Request) ([
 func (e *Engine) receive(
 	ctx context.Context, queue string, limit int, visibility, wait time.Duration,
 ) ([]driver.Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wait+e.cfg.CallTimeout)
 	defer cancel()
 	url, err := e.queueURL(ctx, queue)
 	if err != nil {

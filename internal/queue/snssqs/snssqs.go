@@ -75,9 +75,8 @@ import (
 
 // What bounds the calls.
 const (
-	callTimeout        = 10 * time.Second // of one call, its retries included
-	credentialsTimeout = 10 * time.Second // at the start
-	attemptsMax        = 3                // of one call
+	callTimeoutDefault = 10 * time.Second
+	attemptsMax        = 3 // of one call
 	retryDelayMax      = 2 * time.Second
 	idlePerHostMax     = 64 // connections that are kept
 )
@@ -89,6 +88,9 @@ type Config struct {
 	// ReceivesMax is what Provision tells SQS: after so many receives without an
 	// answer a message goes to the dead-letter queue; 5.
 	ReceivesMax int
+	// CallTimeout bounds one call, its retries included, and the look for credentials
+	// at the start; 10 s.
+	CallTimeout time.Duration
 	// Credentials replaces the default chain.
 	Credentials aws.CredentialsProvider
 }
@@ -102,6 +104,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReceivesMax <= 0 {
 		c.ReceivesMax = driver.ReceivesMaxDefault
+	}
+	if c.CallTimeout <= 0 {
+		c.CallTimeout = callTimeoutDefault
 	}
 	return c
 }
@@ -138,7 +143,7 @@ func Open(ctx context.Context, url string, routes []driver.Route, cfg Config) (*
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = idlePerHostMax
 	})
-	ctx, cancel := context.WithTimeout(ctx, credentialsTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.CallTimeout)
 	defer cancel()
 	settings, err := loadSettings(ctx, to, cfg, client)
 	if err != nil {

@@ -26,7 +26,7 @@ func (p *provisioner) subscriptions(ctx context.Context) (map[string]string, err
 		if !pages.HasMorePages() {
 			break
 		}
-		page, err := nextPage(ctx, pages.NextPage)
+		page, err := nextPage(ctx, p.Engine, pages.NextPage)
 		if err != nil {
 			return nil, p.onTopic(err)
 		}
@@ -40,7 +40,7 @@ func (p *provisioner) subscriptions(ctx context.Context) (map[string]string, err
 }
 
 func (p *provisioner) provisionSubscription(ctx context.Context, route driver.Route, all map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, 6*callTimeout) // it may make so many
+	ctx, cancel := context.WithTimeout(ctx, 6*p.cfg.CallTimeout) // it may make so many
 	defer cancel()
 	arn := p.arns[route.Queue]
 	if arn == "" {

@@ -24,7 +24,7 @@ const (
 	// rescue.
 	pollNever = time.Hour
 	// patience bounds a wait for what must come.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 func harness(db *queuetest.Database) queuetest.Harness {
@@ -45,7 +45,7 @@ func harness(db *queuetest.Database) queuetest.Harness {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, _ queuetest.Check) queuetest.Harness {
 		t.Helper()
 		return harness(queuetest.OpenSQLite(t))
 	})
@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 
 func TestConformanceWhenTheStoreRunsTransactionsAgain(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, _ queuetest.Check) queuetest.Harness {
 		t.Helper()
 		db := queuetest.OpenSQLite(t)
 		db.Replays = true
@@ -63,7 +63,7 @@ func TestConformanceWhenTheStoreRunsTransactionsAgain(t *testing.T) {
 
 func TestConformanceOnMariaDB(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, _ queuetest.Check) queuetest.Harness {
 		t.Helper()
 		return harness(queuetest.OpenMariaDB(t))
 	})
@@ -71,7 +71,7 @@ func TestConformanceOnMariaDB(t *testing.T) {
 
 func TestConformanceOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+	queuetest.Run(t, func(t *testing.T, _ queuetest.Check) queuetest.Harness {
 		t.Helper()
 		return harness(queuetest.OpenPostgreSQL(t))
 	})
@@ -79,7 +79,7 @@ func TestConformanceOnPostgreSQL(t *testing.T) {
 
 // TestConsumersInSeveralProcessesShareAQueue lets queues with connections of
 // their own, as in several processes, take from one queue. Each message is
-// claimed once while all of them answer in time.
+// claimed once while all of them answer in time, for which they have an hour.
 func TestConsumersInSeveralProcessesShareAQueue(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB) *queuetest.Database{"MariaDB": queuetest.OpenMariaDB, "PostgreSQL": queuetest.OpenPostgreSQL} {
@@ -111,7 +111,7 @@ func shareQueue(t *testing.T, db *queuetest.Database) {
 					close(all)
 				}
 				return nil
-			}}, queue.Config{Logger: slog.New(slog.DiscardHandler)}).Run(ctx)
+			}}, queue.Config{Visibility: time.Hour, ShutdownTimeout: patience, Logger: slog.New(slog.DiscardHandler)}).Run(ctx)
 			if err != nil {
 				t.Error(err)
 			}
