@@ -115,6 +115,7 @@ func New(store Store, cfg Config) (*Dashboard, error) {
 		reportLog: rate.Sometimes{Interval: time.Minute},
 		words:     map[restock.Language]words{restock.Korean: wordsOf(restock.Korean), restock.English: wordsOf(restock.English)},
 	}
+	d.logins.Now = cfg.Now
 	slot := make([]byte, secretBytes)
 	if _, err := io.ReadFull(cfg.Random, slot); err != nil {
 		return nil, fmt.Errorf("the dashboard: %w", err)

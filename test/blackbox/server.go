@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-// The limits of what a healthy build and server take.
+// The limits of what a healthy build and server take on a slow machine. Only what
+// is broken uses them up.
 const (
-	buildTimeout = 3 * time.Minute
-	startTimeout = 30 * time.Second
-	stopTimeout  = 30 * time.Second
+	buildTimeout = 15 * time.Minute
+	startTimeout = 5 * time.Minute
+	stopTimeout  = 5 * time.Minute
 )
 
 // Build compiles the command from the tree that holds this package, with build

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -28,8 +29,9 @@ import (
 	"time"
 )
 
-// startTimeout bounds how long a server may take to answer.
-const startTimeout = time.Minute
+// startTimeout bounds how long a server may take to be prepared, and then to
+// answer; only one that is broken uses it up.
+const startTimeout = 5 * time.Minute
 
 // Server is one running server.
 type Server struct {
@@ -179,16 +181,20 @@ func memoryFolder() string {
 	return memory
 }
 
+// freePort gives a port that stays free until the server takes it, and while it is
+// down: it is below those that the system gives to outgoing connections.
 func freePort(ctx context.Context) (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const low, high, tries = 20000, 32000, 50
+	var errs error
+	for range tries {
+		port := low + rand.IntN(high-low)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+		errs = errors.Join(errs, err)
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err := errors.Join(err, l.Close()); err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(port)
+	return 0, errs
 }
 
 // guard starts the server as its child, waits until its own input ends, which it
