@@ -144,6 +144,9 @@ func reopenStore(t testing.TB, path string) *store.Store {
 	return s
 }
 
+// patient is a limit that no test comes to, however slow the machine is.
+const patient = time.Hour
+
 // serve puts a dashboard in front of a store, behind what stands in front of it in
 // the program.
 func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*dashboard.Config)) *site {
@@ -151,7 +154,7 @@ func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*das
 	site := &site{t: t, store: s, clock: &clock{}}
 	cfg := dashboard.Config{
 		OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: "/srv/restock/operator-token", Version: "1.2.3",
-		LiveInterval: 10 * time.Millisecond, Now: site.clock.now,
+		LiveInterval: 10 * time.Millisecond, ReadTimeout: patient, Now: site.clock.now,
 	}
 	if change != nil {
 		change(&cfg)
@@ -162,7 +165,9 @@ func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*das
 	}
 	mux := http.NewServeMux()
 	site.dashboard.Register(mux)
-	server := web.NewServer(web.Config{Handler: web.Log(web.Headers(mux), web.LogConfig{})})
+	server := web.NewServer(web.Config{
+		Handler: web.Log(web.Headers(mux), web.LogConfig{}), ReadHeaderTimeout: patient, ReadTimeout: patient, WriteTimeout: patient, ShutdownTimeout: patient,
+	})
 	if err := server.Listen(t.Context(), "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ type server struct {
 	acts   sync.WaitGroup
 
 	retries  [troubles]atomic.Int64
-	patience time.Duration // awayPatience
+	patience time.Duration                          // awayPatience
 	pause    func(most time.Duration) time.Duration // a random part of it
 }
 
