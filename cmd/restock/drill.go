@@ -152,7 +152,7 @@ func again(c *console, rows []drillRow, results []drillResult) {
 // runDrillRow plays one row on a stage of its own.
 func runDrillRow(ctx context.Context, row drillRow, pace int) drillResult {
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, drillRowTimeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(pace)*drillRowTimeout)
 	defer cancel()
 	result := drillResult{Row: row.name, Told: []string{}}
 	stage, err := newDrillStage(ctx, row, pace)
