@@ -187,7 +187,7 @@ func freePort(ctx context.Context) (int, error) {
 	const low, high, tries = 20000, 32000, 50
 	var errs error
 	for range tries {
-		port := low + rand.IntN(high-low)
+		port := low + rand.IntN(high-low) //nolint:gosec // a port is no secret.
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			return port, l.Close()
