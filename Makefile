@@ -20,7 +20,7 @@ test check mutants: export GOFLAGS += $(UNWATCHED)
 
 test:
 	@command -v gcc >/dev/null || { echo "the race detector needs gcc: apt-get install gcc"; exit 1; }
-	$(GO_TEST) -timeout 10m ./...
+	$(GO_TEST) -timeout 60m ./...
 
 # RESTOCK_TEST_FULL=1 gives the counts in full; scripts/check fails when a test
 # was skipped.

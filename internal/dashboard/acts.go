@@ -93,7 +93,7 @@ func (d *Dashboard) route(mux *http.ServeMux, pattern, name string, do act) {
 			d.back(w, r, notice{Failed: true, Text: d.text(r, "reason_needed", restock.ReasonBytesMax)})
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), d.cfg.ReadTimeout)
 		defer cancel()
 		if err := do(ctx, r, who); err != nil {
 			d.back(w, r, d.failure(w, r, err))

@@ -25,9 +25,6 @@ const (
 	eventsPath = root + "/events"
 )
 
-// readTimeout bounds the reading for one page.
-const readTimeout = 10 * time.Second
-
 // The keys of the facts in log lines.
 const (
 	keyRemote = "remote"
@@ -58,14 +55,17 @@ type Config struct {
 	// VerifyInterval how old the check of the promises may become while somebody
 	// looks.
 	LiveInterval, VerifyInterval time.Duration
-	Now                          func() time.Time
-	Random                       io.Reader
+	// ReadTimeout bounds the reading for one page, and an act.
+	ReadTimeout time.Duration
+	Now         func() time.Time
+	Random      io.Reader
 }
 
 // The defaults of Config.
 const (
 	DefaultLiveInterval   = time.Second
 	DefaultVerifyInterval = 10 * time.Minute
+	DefaultReadTimeout    = 10 * time.Second
 )
 
 // Dashboard is the operator's web page.
@@ -105,6 +105,7 @@ func New(store Store, cfg Config) (*Dashboard, error) {
 	}
 	cfg.LiveInterval = cmp.Or(cfg.LiveInterval, DefaultLiveInterval)
 	cfg.VerifyInterval = cmp.Or(cfg.VerifyInterval, DefaultVerifyInterval)
+	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, DefaultReadTimeout)
 	d := &Dashboard{
 		store: store, cfg: cfg, log: cfg.Logger,
 		sessions:  newSessions(cfg.Now, cfg.Random),
@@ -115,6 +116,7 @@ func New(store Store, cfg Config) (*Dashboard, error) {
 		reportLog: rate.Sometimes{Interval: time.Minute},
 		words:     map[restock.Language]words{restock.Korean: wordsOf(restock.Korean), restock.English: wordsOf(restock.English)},
 	}
+	d.logins.Now = cfg.Now
 	slot := make([]byte, secretBytes)
 	if _, err := io.ReadFull(cfg.Random, slot); err != nil {
 		return nil, fmt.Errorf("the dashboard: %w", err)
@@ -147,7 +149,7 @@ func (d *Dashboard) Refused() int64 { return d.cspReports.Load() }
 
 func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
-	pages := web.Deadline(readTimeout, d.pages)
+	pages := web.Deadline(d.cfg.ReadTimeout, d.pages)
 	mux.HandleFunc("GET /dashboard/", d.signedIn(pages.ServeHTTP))
 	mux.HandleFunc("GET /dashboard", d.signedIn(pages.ServeHTTP))
 	mux.HandleFunc("GET "+eventsPath, d.signedIn(d.events))

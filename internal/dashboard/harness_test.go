@@ -50,16 +50,30 @@ func (s deskStore) DiscardDeadLetter(ctx context.Context, queue string, id resto
 	return s.Store.DiscardDeadLetter(ctx, queue, id, d, deciders())
 }
 
-// clock is the time of a dashboard. It goes on from where it is moved to.
+// clock is the time of a dashboard. It goes on from where it is moved to, unless
+// it was stopped.
 type clock struct {
-	mu    sync.Mutex
-	moved time.Duration
+	mu      sync.Mutex
+	moved   time.Duration
+	stopped time.Time // zero while it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.moved)
+	at := c.stopped
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return at.Add(c.moved)
+}
+
+// stop lets no time pass but what it is moved by, for what has to happen within
+// a time however long the machine takes.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 func (c *clock) advance(d time.Duration) {
@@ -130,6 +144,9 @@ func reopenStore(t testing.TB, path string) *store.Store {
 	return s
 }
 
+// patient is a limit that no test comes to, however slow the machine is.
+const patient = time.Hour
+
 // serve puts a dashboard in front of a store, behind what stands in front of it in
 // the program.
 func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*dashboard.Config)) *site {
@@ -137,7 +154,7 @@ func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*das
 	site := &site{t: t, store: s, clock: &clock{}}
 	cfg := dashboard.Config{
 		OperatorToken: operatorToken, ViewerToken: viewerToken, TokenFile: "/srv/restock/operator-token", Version: "1.2.3",
-		LiveInterval: 10 * time.Millisecond, Now: site.clock.now,
+		LiveInterval: 10 * time.Millisecond, ReadTimeout: patient, Now: site.clock.now,
 	}
 	if change != nil {
 		change(&cfg)
@@ -148,7 +165,9 @@ func serve(t testing.TB, s *store.Store, reads dashboard.Store, change func(*das
 	}
 	mux := http.NewServeMux()
 	site.dashboard.Register(mux)
-	server := web.NewServer(web.Config{Handler: web.Log(web.Headers(mux), web.LogConfig{})})
+	server := web.NewServer(web.Config{
+		Handler: web.Log(web.Headers(mux), web.LogConfig{}), ReadHeaderTimeout: patient, ReadTimeout: patient, WriteTimeout: patient, ShutdownTimeout: patient,
+	})
 	if err := server.Listen(t.Context(), "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +447,7 @@ func (s *site) order(sku, reason string, approval bool) restock.OrderID {
 
 func (s *site) claim(id restock.OrderID) restock.Attempt {
 	s.t.Helper()
-	a, err := s.store.ClaimAttempt(s.t.Context(), "owner", time.Minute)
+	a, err := s.store.ClaimAttempt(s.t.Context(), "owner", time.Hour)
 	s.must(err)
 	if a.OrderID != id {
 		s.t.Fatalf("claimed order %s, want %s", a.OrderID, id)
@@ -463,7 +482,7 @@ func (s *site) report(id restock.OrderID, attempt int, apply, hold int64, n name
 func (s *site) deadLetter(cause string) restock.EventID {
 	s.t.Helper()
 	for {
-		got, err := s.store.Queue().Receive(s.t.Context(), restock.StockQueue, driver.Request{Max: 1, Visibility: time.Minute})
+		got, err := s.store.Queue().Receive(s.t.Context(), restock.StockQueue, driver.Request{Max: 1, Visibility: time.Hour})
 		s.must(err)
 		if len(got) == 0 {
 			s.t.Fatal("there is no message to give up")
@@ -479,7 +498,7 @@ func (s *site) deadLetter(cause string) restock.EventID {
 // mail.
 func (s *site) mailed(sku string, turn restock.AdTurn) restock.AdHoldID {
 	s.t.Helper()
-	sending, _, err := s.store.TurnAd(s.t.Context(), s.product(sku).AdvertisementID, time.Minute,
+	sending, _, err := s.store.TurnAd(s.t.Context(), s.product(sku).AdvertisementID, time.Hour,
 		func(restock.AdSituation) restock.AdTurn { return turn })
 	s.must(err)
 	if sending.Kind != turn.Send {

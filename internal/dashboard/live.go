@@ -188,7 +188,7 @@ func (d *Dashboard) follow(r *http.Request, stream *web.EventStream, target *url
 // fragment renders the content of a page as its own address would.
 func (d *Dashboard) fragment(r *http.Request, target *url.URL, as role) (int, []byte, string) {
 	// It is rendered for all who look, also when this one leaves meanwhile.
-	ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(r.Context()), fragmentOnly{}, true), readTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(r.Context()), fragmentOnly{}, true), d.cfg.ReadTimeout)
 	defer cancel()
 	request := r.Clone(ctx)
 	request.Method, request.URL, request.RequestURI = http.MethodGet, target, target.RequestURI()

@@ -76,7 +76,7 @@ func (b *browser) follow(address, have string) *stream {
 // next waits for the next event.
 func (s *stream) next() event {
 	s.t.Helper()
-	timer := time.NewTimer(20 * time.Second)
+	timer := time.NewTimer(waitMax)
 	defer timer.Stop()
 	select {
 	case e, ok := <-s.events:

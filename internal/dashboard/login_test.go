@@ -93,6 +93,7 @@ func TestTheCookieOfASessionIsForThesePagesAlone(t *testing.T) {
 func TestLoginsAreLimited(t *testing.T) {
 	t.Parallel()
 	s := open(t, nil)
+	s.clock.stop()
 	b := s.browser()
 	for n := range 5 {
 		if got := b.login("Kim", "a guess"); got.status != http.StatusUnauthorized {
@@ -125,8 +126,9 @@ func TestASessionEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := open(t, nil).operator()
-			status := 0
+			s := open(t, nil)
+			s.clock.stop()
+			b, status := s.operator(), 0
 			for _, step := range c.steps {
 				b.clock.advance(step)
 				status = b.get("/dashboard/audit").status

@@ -193,8 +193,17 @@ func TestEachMisbehaviourAnswersInItsWay(t *testing.T) {
 	} {
 		t.Run(string(test.misbehaviour), func(t *testing.T) {
 			t.Parallel()
-			b := newBadFactory(t, test.misbehaviour)
-			answer := b.client.Place(t.Context(), b.url, order())
+			limit := patient
+			if m := test.misbehaviour; m == factory.AcceptHang || m == factory.Drip {
+				limit = 200 * time.Millisecond // the rest of the answer never comes
+			}
+			var b *badFactory
+			var answer restock.Answer
+			inTime(t, limit, func(limit time.Duration) bool {
+				b = newBadFactory(t, test.misbehaviour, limit)
+				answer = b.client.Place(t.Context(), b.url, order())
+				return limit == patient || b.accepted.Load() && answer.Status == test.status
+			})
 			if answer.State != test.state || answer.Status != test.status || answer.RetryAfter != test.retryAfter {
 				t.Errorf("got %+v, want %s with status %d and %v", answer, test.state, test.status, test.retryAfter)
 			}
@@ -217,20 +226,19 @@ type badFactory struct {
 	url    string
 	posts  atomic.Int64
 	calls  chan called
+
+	accepted atomic.Bool
 }
 
-func newBadFactory(t *testing.T, m factory.Misbehaviour) *badFactory {
+func newBadFactory(t *testing.T, m factory.Misbehaviour, patience time.Duration) *badFactory {
 	t.Helper()
 	b := &badFactory{calls: make(chan called, 10)}
-	patience := time.Minute
-	if m == factory.AcceptHang || m == factory.Drip {
-		patience = 200 * time.Millisecond // the answer never comes
-	}
-	b.client = factory.NewClient(factory.Config{TotalTimeout: patience})
+	b.client = factory.NewClient(factory.Config{DialTimeout: patience, TotalTimeout: patience})
 	simulator := factory.NewSimulator(factory.SimulatorConfig{
 		LeadTime: time.Nanosecond, Misbehave: only(m),
 		Pace:       factory.Pace{Slow: time.Nanosecond, Drip: time.Hour, Gap: time.Nanosecond, RetryAfter: 1001 * time.Millisecond, Hang: time.Hour},
 		Transport:  counting(new(atomic.Int64)),
+		OnAccept:   func(factory.Job) { b.accepted.Store(true) },
 		OnCallback: func(job factory.Job, status int, err error) { b.calls <- called{job, status, err} },
 	})
 	start(t, simulator)

@@ -105,7 +105,7 @@ func TestSimulatorAndClientUnderstandEachOther(t *testing.T) {
 	server := httptest.NewServer(simulator)
 	t.Cleanup(server.Close)
 
-	answer := factory.NewClient(factory.Config{}).Place(t.Context(), server.URL+"/api/manufactures", order())
+	answer := factory.NewClient(patiently(factory.Config{})).Place(t.Context(), server.URL+"/api/manufactures", order())
 	job := <-accepted
 	if answer.State != restock.AttemptAccepted || answer.FactoryRef != job.ID {
 		t.Errorf("got %+v for job %s", answer, job.ID)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/restock/restock"
 	"github.com/restock/restock/internal/factory"
@@ -28,11 +29,12 @@ func testKeys() Keys {
 var testOrder = restock.OrderID{0x01, 0x99, 0xab, 0xcd, 5, 6, 0x70, 8, 9, 10, 11, 12, 13, 14, 15, 0xff}
 
 func replenisher(s Store, edit func(*Config)) *Replenisher {
-	cfg := Config{PublicURL: "https://shop.example/base/", Keys: testKeys(), Random: func() float64 { return 0 }}
+	const patient = time.Hour // no test comes to it, however slow the machine is
+	cfg := Config{PublicURL: "https://shop.example/base/", Keys: testKeys(), Random: func() float64 { return 0 }, CallTimeout: patient}
 	if edit != nil {
 		edit(&cfg)
 	}
-	return New(s, factory.NewClient(factory.Config{}), cfg)
+	return New(s, factory.NewClient(factory.Config{DialTimeout: patient, TotalTimeout: patient}), cfg)
 }
 
 // witness is a store that counts what is received, and keeps the last. It knows one

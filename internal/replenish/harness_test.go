@@ -127,7 +127,7 @@ func (w *watched) plan() restock.OrderID {
 func (w *watched) attempt() restock.Attempt {
 	w.t.Helper()
 	w.plan()
-	a, err := w.ClaimAttempt(w.t.Context(), "owner", time.Minute)
+	a, err := w.ClaimAttempt(w.t.Context(), "owner", time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func (w *watched) attempt() restock.Attempt {
 func (w *watched) deliverOnce(publicURL string) {
 	w.t.Helper()
 	w.plan()
-	a, err := w.ClaimAttempt(w.t.Context(), "owner", time.Minute)
+	a, err := w.ClaimAttempt(w.t.Context(), "owner", time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func (w *watched) next() restock.Attempt {
 	select {
 	case a := <-w.settled:
 		return a
-	case <-time.After(30 * time.Second): // only a broken placer uses it up
+	case <-time.After(5 * time.Minute): // only a broken placer uses it up
 		w.t.Fatal("no answer was recorded")
 		return restock.Attempt{}
 	}

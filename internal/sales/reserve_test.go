@@ -181,7 +181,7 @@ func TestARepeatedAnswerHasTheSameBytes(t *testing.T) {
 	sale := c.post(http.StatusOK, "/checkout", "")
 	for path, body := range map[string]string{
 		"/checkout":        `{"items":[{"sku":"CP-1","quantity":2},{"sku":"donut","quantity":1}],"reference":"<주문 7> & more"}`,
-		"/v1/reservations": `{"items":[{"sku":"CP-1","quantity":2},{"sku":"donut","quantity":1}],"ttl_seconds":60,"reference":"<주문 7>"}`,
+		"/v1/reservations": `{"items":[{"sku":"CP-1","quantity":2},{"sku":"donut","quantity":1}],"ttl_seconds":7200,"reference":"<주문 7>"}`,
 		"/v1/sales/" + sale["sale_id"].(string) + "/return": `{"reason":"<cold> & broken"}`,
 	} {
 		first := c.do(http.MethodPost, path, body, "Idempotency-Key", "k")
@@ -274,7 +274,7 @@ func TestNoTokenConfiguredOpensNothing(t *testing.T) {
 func TestAReservationFromBasketToReturn(t *testing.T) {
 	t.Parallel()
 	c := openBackend(t, 5, Config{})
-	made := c.post(http.StatusCreated, "/v1/reservations", `{"sku":"donut","quantity":3,"ttl_seconds":60,"reference":"basket 7"}`)
+	made := c.post(http.StatusCreated, "/v1/reservations", `{"sku":"donut","quantity":3,"ttl_seconds":7200,"reference":"basket 7"}`)
 	want := map[string]any{
 		"reservation_id": made["reservation_id"], "state": "held", "reference": "basket 7", "total": 3 * 19900.0, "currency": "KRW",
 		"items":      []any{map[string]any{"sku": "CP-1", "quantity": 3.0, "unit_price": 19900.0}},
@@ -283,7 +283,7 @@ func TestAReservationFromBasketToReturn(t *testing.T) {
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Errorf("reserved (-want +got):\n%s", diff)
 	}
-	c.wantTTL(made, time.Minute)
+	c.wantTTL(made, 2*time.Hour)
 	path := "/v1/reservations/" + made["reservation_id"].(string)
 	refused := c.post(http.StatusConflict, "/checkout", `{"quantity":3}`)
 	if refused["remaining"] != 2.0 {

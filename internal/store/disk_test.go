@@ -62,7 +62,7 @@ const (
 	answered
 )
 
-// latencyMax bounds how long a sync takes, so that groups are decided and
+// latencyMax bounds how long most syncs take, so that groups are decided and
 // written meanwhile.
 const latencyMax = 4 * time.Millisecond
 
@@ -109,11 +109,31 @@ func (d *disk) Sync(path string) error {
 	from := len(d.log)
 	d.mu.Unlock()
 	if !d.quick {
-		time.Sleep(rand.N(latencyMax))
+		d.takeTime(from)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sync(filepath.Base(path), from)
+}
+
+// takeTime lets a sync take a random time, and one of four as long as it takes until
+// something is written beside it, on a slow machine, too. It gives up when nobody
+// seems to be there who would.
+func (d *disk) takeTime(from int) {
+	const oneOf, patience = 4, 50
+	time.Sleep(rand.N(latencyMax))
+	if rand.IntN(oneOf) > 0 {
+		return
+	}
+	for range patience {
+		d.mu.Lock()
+		beside := slices.ContainsFunc(d.log[min(from, len(d.log)):], func(e event) bool { return e.what == wrote })
+		d.mu.Unlock()
+		if beside {
+			return
+		}
+		time.Sleep(latencyMax)
+	}
 }
 
 func (d *disk) sync(file string, from int) error {

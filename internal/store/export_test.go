@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 )
 
 // ConnsInUse is how many connections to a server acts and views hold now.
@@ -28,6 +29,10 @@ func (s *Store) pools() []*sql.DB {
 	db := s.db.(*server)
 	return []*sql.DB{db.urgent.DB, db.background.DB, db.reading, db.studying}
 }
+
+// WaitForServer changes how long an act that may be repeated waits for a server
+// that went away.
+func (s *Store) WaitForServer(d time.Duration) { s.db.(*server).patience = d }
 
 // Text asks the database for one text, on a connection as acts have it.
 func (s *Store) Text(t *testing.T, query string) string {

@@ -79,8 +79,7 @@ func TestPowerCutLosesNothingAnswered(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
 	o := planned(t)
-	r := record(t, seed, o, faults{})
-	r.wantBusy(t)
+	r := recordBusy(t, seed, o)
 	for _, complaint := range r.cutPower(t, seed, o) {
 		t.Error(complaint)
 	}
@@ -113,13 +112,17 @@ func TestPowerCutFindsADiskThatLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			const triesMax = 3 // it is a matter of luck where the power is cut
 			seed := seedOf(t)
 			o := outage{turns: 20, cuts: 30, checkpoint: 10, restart: 5}
-			found := record(t, seed, o, lies).cutPower(t, seed, o)
-			lost := slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, "I3 ") })
-			if !lost {
-				t.Errorf("the judge saw nothing of it: %q", found)
+			for n := range uint64(triesMax) {
+				found := record(t, seed+n, o, lies).cutPower(t, seed+n, o)
+				if slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, "I3 ") }) {
+					return
+				}
+				t.Logf("with seed %d the judge saw nothing of it: %q", seed+n, found)
 			}
+			t.Error("the judge saw nothing of it")
 		})
 	}
 }
@@ -366,10 +369,29 @@ func (w *worker) receive(a restock.Attempt, count int64) {
 	w.did(err, "receipt %X", r.ID[:])
 }
 
-// wantBusy holds a recording to having tried what it is there for: the log of
+// recordBusy makes a recording in which what it is there for was tried. A slow
+// machine writes larger groups, and fewer of them: there, everybody works longer.
+func recordBusy(t *testing.T, seed uint64, o outage) recording {
+	t.Helper()
+	const longerMax = 8
+	for times := 1; ; times *= 2 {
+		longer := o
+		longer.turns *= times
+		r := record(t, seed, longer, faults{})
+		if r.busy(t) {
+			return r
+		}
+		if times == longerMax {
+			t.Error("this is not busy enough to prove anything")
+			return r
+		}
+	}
+}
+
+// busy says whether a recording has tried what it is there for: the log of
 // the database was full, and begun again several times, and groups were written
 // while another was being synced.
-func (r recording) wantBusy(t *testing.T) {
+func (r recording) busy(t *testing.T) bool {
 	t.Helper()
 	const pagesMax = 1000 * 4096 // in the log before the store makes a checkpoint
 	var answers, checkpoints, begun, full, together int
@@ -395,9 +417,7 @@ func (r recording) wantBusy(t *testing.T) {
 	}
 	t.Logf("%d events: %d answers, %d checkpoints, %d logs begun, of which %d after a full one, %d syncs beside which something was written",
 		len(r.log), answers, checkpoints, begun, full, together)
-	if answers < 200 || checkpoints < 4 || begun < 4 || full < 1 || together < 5 {
-		t.Error("this is not busy enough to prove anything")
-	}
+	return answers >= 200 && checkpoints >= 4 && begun >= 4 && full >= 1 && together >= 5
 }
 
 // cutPower cuts the power at moments all over the recording, and gives the

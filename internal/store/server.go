@@ -71,8 +71,9 @@ type server struct {
 	closed bool
 	acts   sync.WaitGroup
 
-	retries [troubles]atomic.Int64
-	pause   func(most time.Duration) time.Duration // a random part of it
+	retries  [troubles]atomic.Int64
+	patience time.Duration                          // awayPatience
+	pause    func(most time.Duration) time.Duration // a random part of it
 }
 
 // crew is the connections of one lane, and how many acts want one.
@@ -102,7 +103,7 @@ type connectors struct{ acting, reading, schema driver.Connector }
 func openServer(s *Store, d sqlqueue.Dialect, judge func(error) trouble, c connectors, cfg Config) *server {
 	db := &server{
 		store: s, dialect: d, judge: judge, reading: pool(c.reading, cmp.Or(cfg.Connections, readingConnsMax)), studying: pool(c.schema, studyingConnsMax),
-		pause: rand.N[time.Duration],
+		patience: awayPatience, pause: rand.N[time.Duration],
 	}
 	if !cfg.ReadOnly {
 		db.urgent = &crew{DB: pool(c.acting, cmp.Or(cfg.Connections, urgentConnsMax))}
@@ -156,7 +157,7 @@ func (db *server) update(ctx context.Context, l lane, fn func(context.Context, *
 // caller will not come again: while the server is away it is tried again and
 // again, whatever became of it before, and also when the caller left.
 func (db *server) insist(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awayPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.patience)
 	defer cancel()
 	return db.act(ctx, l, func(ctx context.Context, c *crew, fn func(context.Context, *tx) error) error {
 		for {

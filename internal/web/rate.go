@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/restock/restock"
 	"golang.org/x/time/rate"
@@ -38,6 +39,8 @@ func RateLimit(perSecond float64, trusted []netip.Prefix, next http.Handler) htt
 // proxies, the last address in X-Forwarded-For that is not one of them, since
 // everything before it is what the caller claims.
 type Pace struct {
+	Now func() time.Time // nil is the time of the machine
+
 	perSecond float64
 	burst     int
 	trusted   []netip.Prefix
@@ -72,12 +75,19 @@ func (p *Pace) allow(address netip.Addr) (ok bool, stopped int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.caller(address)
-	if !c.limiter.Allow() {
+	if !c.limiter.AllowN(p.now(), 1) {
 		c.stopped++
 		return false, 0
 	}
 	stopped, c.stopped = c.stopped, 0
 	return true, stopped
+}
+
+func (p *Pace) now() time.Time {
+	if p.Now == nil {
+		return time.Now()
+	}
+	return p.Now()
 }
 
 // caller finds a caller, or makes it and forgets another.

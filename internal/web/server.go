@@ -20,13 +20,10 @@ const (
 	DefaultWriteTimeout      = 30 * time.Second
 	DefaultIdleTimeout       = 2 * time.Minute
 	DefaultShutdownTimeout   = 10 * time.Second
+	DefaultCutTimeout        = time.Second
 	DefaultHeaderBytesMax    = 64 << 10
 	DefaultConnectionsMax    = 10_000
 )
-
-// cutTimeout is how long requests that outlived ShutdownTimeout get to notice
-// that their context ended and to answer 503, before their connection goes.
-const cutTimeout = time.Second
 
 // crowdedLogInterval keeps a flood of connections from becoming a flood of lines.
 const crowdedLogInterval = time.Minute
@@ -42,6 +39,7 @@ type Config struct {
 	WriteTimeout      time.Duration // the answer must be out by then
 	IdleTimeout       time.Duration // a kept connection waits so long for its next request
 	ShutdownTimeout   time.Duration // running requests get this long when the server stops
+	CutTimeout        time.Duration // and then this long to notice that their context ended and to answer 503
 	HeaderBytesMax    int           // more is answered 431
 
 	// ConnectionsMax bounds the open connections. When they are all in use, idle
@@ -62,6 +60,7 @@ func (c Config) withDefaults() Config {
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, DefaultShutdownTimeout)
+	c.CutTimeout = cmp.Or(c.CutTimeout, DefaultCutTimeout)
 	c.HeaderBytesMax = cmp.Or(c.HeaderBytesMax, DefaultHeaderBytesMax)
 	c.ConnectionsMax = cmp.Or(c.ConnectionsMax, DefaultConnectionsMax)
 	return c
@@ -184,7 +183,7 @@ func (s *Server) stop(ctx context.Context, cut context.CancelFunc) error {
 		return nil
 	}
 	cut()
-	if s.drain(ctx, cutTimeout) != nil {
+	if s.drain(ctx, s.cfg.CutTimeout) != nil {
 		err = errors.Join(err, s.http.Close())
 	}
 	return fmt.Errorf("stopping server %s: requests were cut off after %s: %w", s.cfg.Name, s.cfg.ShutdownTimeout, err)

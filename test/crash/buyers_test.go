@@ -53,8 +53,9 @@ type buyers struct {
 	flights *flights
 	served  signal // raised for each sale
 
-	mu  sync.Mutex
-	log []purchase
+	mu    sync.Mutex
+	log   []purchase
+	sales int // answered as sold
 }
 
 // crowd is how many buyers there are, and how they behave.
@@ -94,12 +95,22 @@ func (b *buyers) shop(ctx context.Context, buyer int) {
 		p := b.buy(context.WithoutCancel(ctx), address, fmt.Sprintf("buyer-%02d-%06d", buyer, n))
 		b.mu.Lock()
 		b.log = append(b.log, p)
+		if p.outcome == sold {
+			b.sales++
+		}
 		b.mu.Unlock()
 		if p.outcome == sold {
 			b.served.raise()
 		}
 		pause(ctx, b.dice.upTo(b.crowd.thinkTime))
 	}
+}
+
+// sold is how many purchases were answered as sold.
+func (b *buyers) sold() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sales
 }
 
 // choose fills a cart: mostly one product, sometimes two.

@@ -55,11 +55,11 @@ type chaos struct {
 
 // chaosPlan kills every second for a minute, or for a tenth of that.
 func chaosPlan() plan {
-	const full, tenth = 60, 6
+	const full, tenth, limit = 60, 6, 30 * time.Minute
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
-		return plan{kills: full, messages: 3000, limit: 8 * time.Minute, quiet: 2 * time.Minute, mustQuiet: true}
+		return plan{kills: full, messages: 3000, limit: limit, quiet: limit, mustQuiet: true}
 	}
-	return plan{kills: tenth, limit: 2 * time.Minute, quiet: 3 * time.Second}
+	return plan{kills: tenth, limit: limit, quiet: 3 * time.Second}
 }
 
 // TestProcessesKilledAtRandomOnAServerLoseNothing: four processes of all roles
@@ -139,7 +139,20 @@ func openChaos(t *testing.T, d *dice, database *servers.Server) *chaos {
 	return c
 }
 
-// killAll kills a process each second, and in between the database.
+// awaitSales waits until so many were sold before kill n that in the end enough is
+// told: more than half of the sales of this catalogue tell something. While the
+// database is away it waits for none.
+func (c *chaos) awaitSales(ctx context.Context, n int) error {
+	for now := time.Now(); c.buyers.sold() < 2*c.plan.messages*n/c.plan.kills && !c.withoutDatabase(span{now, now}); now = time.Now() {
+		if err := c.buyers.served.await(ctx, 1); err != nil {
+			return fmt.Errorf("too few can buy: %w", err)
+		}
+	}
+	return nil
+}
+
+// killAll kills a process each second, or less often where too little is sold in
+// one, and in between the database.
 func (c *chaos) killAll(ctx context.Context) error {
 	const every = time.Second
 	if err := c.buyers.served.await(ctx, 1); err != nil {
@@ -157,6 +170,9 @@ func (c *chaos) killAll(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if err := c.awaitSales(ctx, n); err != nil {
+			return err
+		}
 		if n == when {
 			restart.Go(func() { restarted <- c.restartDatabase(ctx) })
 		}
@@ -171,7 +187,7 @@ func (c *chaos) killAll(ctx context.Context) error {
 	if err := c.buyers.served.await(ctx, 1); err != nil {
 		return fmt.Errorf("nobody can buy at the end: %w", err)
 	}
-	return nil
+	return c.awaitSales(ctx, c.plan.kills)
 }
 
 func (c *chaos) killOne(ctx context.Context, s *server) error {

@@ -29,7 +29,7 @@ type plan struct {
 	kills     int
 	hitsMin   int           // of each class
 	messages  int           // that must have been published, or too little was tried
-	limit     time.Duration // of the killing
+	limit     time.Duration // of the killing; only what is broken uses it up
 	quiet     time.Duration // that everything has to come to its end
 	mustQuiet bool          // whether it is a failure if it does not
 }
@@ -38,11 +38,11 @@ type plan struct {
 // dead process for up to 40 seconds; a short run does not wait for that, and
 // judges what is leased as waiting.
 func planned() plan {
-	const full, tenth = 100, 10
+	const full, tenth, limit = 100, 10, 30 * time.Minute
 	if os.Getenv("RESTOCK_TEST_FULL") == "1" {
-		return plan{kills: full, hitsMin: 10, messages: 7000, limit: 8 * time.Minute, quiet: 90 * time.Second, mustQuiet: true}
+		return plan{kills: full, hitsMin: 10, messages: 7000, limit: limit, quiet: limit, mustQuiet: true}
 	}
-	return plan{kills: tenth, hitsMin: 1, limit: time.Minute, quiet: 3 * time.Second}
+	return plan{kills: tenth, hitsMin: 1, limit: limit, quiet: 3 * time.Second}
 }
 
 func seed(t *testing.T) uint64 {
@@ -207,7 +207,8 @@ func (w *world) killAll(ctx context.Context) error {
 		if err := w.killOnce(ctx, classes[n%len(classes)]); err != nil {
 			return fmt.Errorf("kill %d: %w", n+1, err)
 		}
-		if n >= 3*w.plan.kills {
+		// A machine may be so slow, or so quick, that most kills hit nothing.
+		if n >= 20*w.plan.kills {
 			return fmt.Errorf("after %d kills: %w", n, w.short())
 		}
 	}

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,21 +106,35 @@ func TestASpoiledAnswerIsRejected(t *testing.T) {
 // before its own.
 const missesMax = 3
 
-// try spoils an act in the middle of a history, if there is one that will do.
+// loneliest are the acts of a history, those first beside which the fewest others
+// were under way: the least there is explains another answer of theirs.
+func loneliest(h *history) []act {
+	acts, beside := make([]act, len(h.done)), map[act]int{}
+	for i, d := range h.done {
+		acts[i] = d.act
+		for _, other := range h.done {
+			if other.asked <= d.answered && d.asked <= other.answered {
+				beside[d.act]++
+			}
+		}
+	}
+	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(beside[a], beside[b]) })
+	return acts
+}
+
+// try spoils an act of a history, if there is one that will do.
 func (s spoil) try(t *testing.T, h *history) bool {
 	t.Helper()
 	var missed []string
-	for n := range h.done {
-		i := (n + len(h.done)/2) % len(h.done)
-		good := h.done[i].act
+	for _, good := range loneliest(h) {
 		spoiled, ok := s.answer(good)
 		if !ok {
 			continue
 		}
-		h.done[i].act = spoiled
+		replace(h, good, spoiled)
 		result := porcupine.CheckOperationsTimeout(shelfModel(), h.operations(), decideTimeout)
 		problems := judge(h)
-		restore(h, spoiled, good)
+		replace(h, spoiled, good)
 		if result == porcupine.Illegal && s.named(problems) {
 			return true
 		}
@@ -132,11 +147,11 @@ func (s spoil) try(t *testing.T, h *history) bool {
 	return false
 }
 
-// restore puts a good act back; judging sorts them.
-func restore(h *history, spoiled, good act) {
+// replace puts an act in the place of another; judging sorts them.
+func replace(h *history, old, other act) {
 	for i := range h.done {
-		if h.done[i].act == spoiled {
-			h.done[i].act = good
+		if h.done[i].act == old {
+			h.done[i].act = other
 		}
 	}
 }

@@ -118,11 +118,18 @@ func (t *tally) wantAll(test *testing.T) {
 	texts := make([]string, 0, len(t.kinds))
 	for _, kind := range kinds() {
 		texts = append(texts, fmt.Sprintf("%d× %s", t.kinds[kind], kind))
-		if t.kinds[kind] == 0 {
-			test.Errorf("no history has %q: too little was tried", kind)
-		}
 	}
 	test.Logf("there were %s", strings.Join(texts, ", "))
+	for _, kind := range t.missing() {
+		test.Errorf("no history has %q: too little was tried", kind)
+	}
+}
+
+// missing are the kinds that no history has.
+func (t *tally) missing() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(kinds(), func(kind string) bool { return t.kinds[kind] > 0 })
 }
 
 // kinds are the acts and answers that all histories together must have.

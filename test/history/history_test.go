@@ -94,26 +94,30 @@ func TestManyAtOnceInTwoProcessesAreServedAsIfOneAfterAnother(t *testing.T) {
 
 func judgeHistories(t *testing.T, open opener, histories, clients, acts int) {
 	t.Helper()
+	// What is rare is in none of them now and then: then there are more.
+	const extraMax = 4
 	first := seed(t)
 	t.Logf("repeat with RESTOCK_TEST_SEED=%d", first)
 	seen := newTally()
 	var rejected atomic.Bool
-	t.Run("histories", func(t *testing.T) {
-		for i := range histories {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				if rejected.Load() {
-					return // it would only say the same again
-				}
-				h := record(t, open, first+uint64(i), clients, acts)
-				seen.add(h)
-				for _, problem := range judge(h) {
-					rejected.Store(true)
-					t.Error(problem)
-				}
-			})
-		}
-	})
+	for n := 0; n == 0 || n < extraMax*histories && !rejected.Load() && len(seen.missing()) > 0; n += histories {
+		t.Run("histories", func(t *testing.T) {
+			for i := n; i < n+histories; i++ {
+				t.Run(strconv.Itoa(i), func(t *testing.T) {
+					t.Parallel()
+					if rejected.Load() {
+						return // it would only say the same again
+					}
+					h := record(t, open, first+uint64(i), clients, acts)
+					seen.add(h)
+					for _, problem := range judge(h) {
+						rejected.Store(true)
+						t.Error(problem)
+					}
+				})
+			}
+		})
+	}
 	if !rejected.Load() {
 		seen.wantAll(t)
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // decideTimeout is how long porcupine may look for an order. A good history
-// takes it a few milliseconds.
-const decideTimeout = 10 * time.Second
+// takes it a few milliseconds on a quick machine.
+const decideTimeout = 3 * time.Minute
 
 // judge gives everything that is wrong with a history. Each complaint begins
 // with its promise.

@@ -41,7 +41,7 @@ type mailbox struct {
 	mu      sync.Mutex
 	letters []letter
 	tries   map[string]int // by recipient
-	unsaid  map[string]int // mails that were taken without an answer that came, by their ids
+	heard   map[string]int // how often a sender heard that a mail was taken, by its id
 }
 
 // nobody is how addresses begin that are refused for good.
@@ -50,7 +50,7 @@ const nobody = "nobody"
 // openMailbox starts a mail server that lives as long as the test.
 func openMailbox(t *testing.T, d dice, b *book) *mailbox {
 	t.Helper()
-	m := &mailbox{dice: d, book: b, tries: map[string]int{}, unsaid: map[string]int{}}
+	m := &mailbox{dice: d, book: b, tries: map[string]int{}, heard: map[string]int{}}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -111,11 +111,11 @@ func (s *session) Data(r io.Reader) error {
 		return refusal(451, "greylisted")
 	case !s.mailbox.quiet.Load() && chance(dice, 5):
 		s.mailbox.book.tally.count(mailUnknown)
-		s.mailbox.take(s.to, content, true)
+		s.mailbox.take(s.to, content)
 		_ = s.conn.Close()
 		return io.ErrUnexpectedEOF
 	}
-	s.mailbox.take(s.to, content, false)
+	s.mailbox.take(s.to, content)
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (m *mailbox) next(to string) *rand.Rand {
 	return m.dice.about("mail to", to, m.tries[to])
 }
 
-func (m *mailbox) take(to string, content []byte, unsaid bool) {
+func (m *mailbox) take(to string, content []byte) {
 	l := letter{to: to}
 	read, err := blackbox.ReadLetter(content)
 	if err != nil {
@@ -139,17 +139,13 @@ func (m *mailbox) take(to string, content []byte, unsaid bool) {
 	defer m.mu.Unlock()
 	l.event = m.book.event()
 	m.letters = append(m.letters, l)
-	if unsaid {
-		m.unsaid[l.id]++
-	}
 }
 
-// all gives what was taken, and how often each mail was without an answer that
-// came.
+// all gives what was taken, and how often the sender of each mail heard so.
 func (m *mailbox) all() ([]letter, map[string]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.letters), maps.Clone(m.unsaid)
+	return slices.Clone(m.letters), maps.Clone(m.heard)
 }
 
 // line is the way to the mail server: slow at times. A conversation ends
@@ -182,16 +178,18 @@ func (l *line) Send(ctx context.Context, m mail.Message) error {
 	err := l.Sender.Send(ctx, m)
 	answered := chance(dice, 50) // and the rest is the farewell
 	if !l.w.sleep(ctx, after) && err == nil && !answered {
-		l.w.mailbox.unanswered(m.ID)
 		err = restock.Errorf(restock.Unavailable, restock.CodeUnavailable, "the answer did not come: %v", ctx.Err())
 	}
 	l.w.book.note(skuOf(m.To), "mail %s to %s: %v", m.ID, m.To, err)
+	if err == nil {
+		l.w.mailbox.answered(m.ID)
+	}
 	return err
 }
 
-// unanswered notes that the sender of a mail did not hear that it was taken.
-func (m *mailbox) unanswered(id string) {
+// answered notes that the sender of a mail heard that it was taken.
+func (m *mailbox) answered(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.unsaid[id]++
+	m.heard[id]++
 }

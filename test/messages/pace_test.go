@@ -84,7 +84,7 @@ func besideBroker() pace {
 		late: []time.Duration{moment, time.Second, 3 * time.Second}, mailing: 3 * time.Second,
 		backoff: [2]time.Duration{moment / 10, time.Second}, buying: moment / 4, lead: moment,
 		weather: 2 * time.Second, mailOutage: moment, queueOutage: []time.Duration{moment, time.Second}, operator: time.Second, alerts: moment, spacing: moment,
-		look: moment / 4, quiet: 2 * time.Minute,
+		look: moment / 4, quiet: 15 * time.Minute, // only what is broken uses it up
 	}
 }
 
