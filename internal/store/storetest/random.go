@@ -66,7 +66,7 @@ type modelOrder struct {
 	sku                restock.SKU
 	quantity, received int64
 	state              restock.OrderState
-	due, partAt        time.Time // partAt is when the last part of it came
+	due, partAt        time.Time // partAt is when the last part of it was reported
 	budget             int
 	attempts           []*modelAttempt
 }
@@ -327,7 +327,7 @@ func (m *model) receive(rt *rapid.T) {
 		}
 		return
 	}
-	m.act(o.sku, func() bool { return m.book(o, a, apply) })
+	m.act(o.sku, func() bool { return m.book(o, a, apply, m.clock.now()) })
 }
 
 // proveAcceptance says that the factory has the order, whatever it answered.
@@ -338,8 +338,10 @@ func (m *model) proveAcceptance(a *modelAttempt) {
 	}
 }
 
-// book applies goods, and reports whether their order closed.
-func (m *model) book(o *modelOrder, a *modelAttempt, n int64) bool {
+// book applies goods that were reported at a time, and reports whether their order
+// closed. The silence after a part begins with its report, whenever a person
+// approves that.
+func (m *model) book(o *modelOrder, a *modelAttempt, n int64, reported time.Time) bool {
 	m.products[o.sku].onHand += n
 	a.Received += n
 	o.received += n
@@ -355,7 +357,10 @@ func (m *model) book(o *modelOrder, a *modelAttempt, n int64) bool {
 		return true
 	}
 	o.state = restock.OrderPartlyReceived
-	o.partAt, o.due = m.clock.now(), m.clock.now().Add(leadTime)
+	o.due = m.clock.now().Add(leadTime)
+	if reported.After(o.partAt) {
+		o.partAt = reported
+	}
 	return false
 }
 

@@ -75,7 +75,7 @@ func (m *model) bookByHand(rt *rapid.T) {
 	_, err := m.BookReceipt(m.ctx(), b, by("a lorry"), restock.Key{})
 	m.wantDone(rt, err, may)
 	if may {
-		m.act(o.sku, func() bool { return m.book(o, a, b.Count) })
+		m.act(o.sku, func() bool { return m.book(o, a, b.Count, m.clock.now()) })
 	}
 }
 
@@ -99,7 +99,7 @@ func (m *model) settleReceipt(rt *rapid.T) {
 	m.wantDone(rt, err, true)
 	for _, o := range m.orders {
 		if o.id == r.OrderID {
-			m.act(o.sku, func() bool { return m.book(o, o.attempts[r.Attempt-1], count) })
+			m.act(o.sku, func() bool { return m.book(o, o.attempts[r.Attempt-1], count, r.CreatedAt) })
 		}
 	}
 }
