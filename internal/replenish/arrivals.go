@@ -190,7 +190,7 @@ var tokenRun = regexp.MustCompile(fmt.Sprintf("[A-Za-z2-7]{%d,}", tokenTextLen))
 func (r *Replenisher) conceal(text string) string {
 	return tokenRun.ReplaceAllStringFunc(factory.Redact(text), func(run string) string {
 		for at := 0; at+tokenTextLen <= len(run); at++ {
-			if !beginsToken(run[at]) {
+			if !beginsToken(run[at:]) {
 				continue
 			}
 			if _, _, good := r.cfg.Keys.verify(run[at : at+tokenTextLen]); good {

@@ -174,9 +174,14 @@ func decodeToken(token string) (raw []byte, wellFormed bool) {
 	return raw, wellFormed
 }
 
-// beginsToken reports whether a token can begin with a letter: the first five
-// bits of its version are zero.
-func beginsToken(letter byte) bool { return letter == 'a' || letter == 'A' }
+// beginsToken reports whether a token can begin where a text does, which has two
+// letters at least: the version is the first eight of their ten bits. A body of
+// the longest kind would cost a MAC for each of its letters without it.
+func beginsToken(text string) bool {
+	const lower = 'a' - 'A' // digits have that bit
+	second := text[1] | lower
+	return text[0]|lower == 'a' && 'e' <= second && second <= 'h'
+}
 
 // unknown finds the id of a key that a well-formed token names and that is not
 // among these.

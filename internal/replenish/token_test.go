@@ -24,6 +24,22 @@ func TestATokenSaysItsAttempt(t *testing.T) {
 	}
 }
 
+// TestATokenOfEachKeyIsConcealed: where a token may begin is told by its first two
+// letters, which depend on the key's id.
+func TestATokenOfEachKeyIsConcealed(t *testing.T) {
+	t.Parallel()
+	for id := range keyIDs {
+		keys := Keys{{ID: byte(id), Secret: testKeys()[0].Secret}}
+		r := replenisher(&witness{}, func(cfg *Config) { cfg.Keys = keys })
+		token := keys.sign(testOrder, 1)
+		for _, spelling := range []string{token, strings.ToUpper(token)} {
+			if got := r.conceal("aaa" + spelling + "ae " + spelling); got != "aaa***ae ***" {
+				t.Errorf("key %d: concealed as %q", id, got)
+			}
+		}
+	}
+}
+
 func TestARetiredKeyVerifiesButDoesNotSign(t *testing.T) {
 	t.Parallel()
 	both := testKeys()
