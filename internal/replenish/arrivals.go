@@ -52,7 +52,7 @@ func (r *Replenisher) callbackURL(a restock.Attempt) string {
 // good token nothing is ever refused: what cannot be applied is held. The
 // answer comes after the receipt is durable.
 func (r *Replenisher) arrival(w http.ResponseWriter, req *http.Request) {
-	c := readCall(w, req)
+	c, req := readCall(w, req)
 	if order, attempt, ok := r.authenticate(req.Context(), c.tokens); ok {
 		r.book(w, req, c, order, attempt)
 		return
@@ -69,7 +69,7 @@ func (r *Replenisher) Strays(unknown http.Handler) http.Handler {
 			unknown.ServeHTTP(w, req)
 			return
 		}
-		c := readCall(plain{w}, req)
+		c, req := readCall(plain{w}, req)
 		if order, attempt, ok := r.authenticate(req.Context(), c.tokens); ok {
 			r.book(w, req, c, order, attempt)
 			return
@@ -112,10 +112,14 @@ func (r *Replenisher) callback(req *http.Request, c call, conceal func(string) s
 	}
 }
 
-func readCall(w http.ResponseWriter, req *http.Request) call {
+// readCall reads a callback, and gives its request as it is to be answered: to the
+// end, also when the factory has hung up, which calls once. Whose body is too slow
+// has hung up, too, as the server sees it.
+func readCall(w http.ResponseWriter, req *http.Request) (call, *http.Request) {
 	body, err := web.ReadBody(w, req, callbackBytesMax)
 	report := factory.ParseCallback(body)
-	return call{body, err, report, append(tokensIn(req.URL.RequestURI()), tokensIn(report.CallbackURL)...)}
+	c := call{body, err, report, append(tokensIn(req.URL.RequestURI()), tokensIn(report.CallbackURL)...)}
+	return c, req.WithContext(context.WithoutCancel(req.Context()))
 }
 
 // The limits of looking for tokens.

@@ -53,7 +53,12 @@ func (d *dock) path() string {
 }
 
 func (d *dock) post(path, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	return d.postWithin(d.t.Context(), path, body, header...)
+}
+
+// postWithin posts for as long as the sender stays.
+func (d *dock) postWithin(stays context.Context, path, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(stays, http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -294,6 +299,35 @@ func TestAnOversizedBodyWithAGoodTokenIsHeldWithItsBeginning(t *testing.T) {
 	}
 	if n := len(d.receipts()); n != 1 {
 		t.Errorf("%d receipts, want 1", n)
+	}
+}
+
+// TestAReportCountsThoughItsSenderHungUp: a factory calls once, and does not always
+// wait for the answer. One that was too slow with its body has hung up, too.
+func TestAReportCountsThoughItsSenderHungUp(t *testing.T) {
+	t.Parallel()
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	ours := func(path string) func(*dock) (string, string) {
+		return func(d *dock) (string, string) { return path + d.path(), d.echo("10") }
+	}
+	vouched := func(path string) func(*dock) (string, string) {
+		return func(d *dock) (string, string) {
+			target := path + "?token=" + d.vouch()
+			return target, theirs(10, "https://shop.example"+target)
+		}
+	}
+	for name, report := range map[string]func(*dock) (target, body string){
+		"with our token": ours(""), "with our token, at a mangled address": ours("/elsewhere"),
+		"with a factory's secret": vouched("/product/donut"), "with a factory's secret, at a mangled address": vouched("/elsewhere"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDock(t)
+			target, body := report(d)
+			d.postWithin(left, target, body)
+			d.wantOnHand(20)
+		})
 	}
 }
 

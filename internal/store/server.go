@@ -155,9 +155,9 @@ func (db *server) update(ctx context.Context, l lane, fn func(context.Context, *
 
 // insist is update for an act that does no harm when it happens twice, and whose
 // caller will not come again: while the server is away it is tried again and
-// again, whatever became of it before, and also when the caller left.
+// again, whatever became of it before.
 func (db *server) insist(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.patience)
+	ctx, cancel := context.WithTimeout(ctx, db.patience)
 	defer cancel()
 	return db.act(ctx, l, func(ctx context.Context, c *crew, fn func(context.Context, *tx) error) error {
 		for {

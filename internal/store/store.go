@@ -208,8 +208,9 @@ func (s *Store) update(ctx context.Context, l lane, fn func(context.Context, *tx
 }
 
 // insist is update for an act that does no harm when it happens twice, and whose
-// caller will not come again.
+// caller will not come again: it happens also when the caller left.
 func (s *Store) insist(ctx context.Context, l lane, fn func(context.Context, *tx) error) error {
+	ctx = context.WithoutCancel(ctx)
 	if db, ok := s.db.(*server); ok {
 		return db.insist(ctx, l, fn)
 	}

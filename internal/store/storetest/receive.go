@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ func receiveChecks() []check {
 		{"AThousandExactRepeatsAreAppliedOnce", thousandRepeats},
 		{"RepeatsOfAHeldReportOnlyRaiseItsCounter", heldRepeats},
 		{"ACallbackBeforeTheAnswerIsApplied", callbackFirst},
+		{"ACallbackIsAppliedThoughItsSenderLeft", senderLeft},
 		{"LateGoodsAreBookedToTheirOwnAttempt", lateGoods},
 		{"PartsOfTwoAttemptsAddUpOnTheirOrder", partsOfTwo},
 		{"AReportOfAnUnknownOrderIsHeldAsAnOrphan", orphan},
@@ -188,6 +190,16 @@ func callbackFirst(t *testing.T, h harness) {
 	}
 	s.wantStock("A", 10, 0)
 	s.wantOrder(a.OrderID, restock.OrderReceived, restock.AttemptReceived)
+}
+
+func senderLeft(t *testing.T, h harness) {
+	s, a := h.sending(t)
+	left, leave := context.WithCancel(s.ctx())
+	leave()
+	if r, err := s.Receive(left, callback(a, 10, "ten"), upToMissing); err != nil || r.State != restock.ReceiptApplied {
+		t.Errorf("receipt %+v, %v, want applied", r, err)
+	}
+	s.wantStock("A", 10, 0)
 }
 
 // lateGoods delivers the second attempt first, which closes the order; then
