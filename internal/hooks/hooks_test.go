@@ -68,7 +68,9 @@ func open(t *testing.T, n int, cfg hooks.Config) *house {
 	_, err = h.store.ApplyCatalog(t.Context(), c, store.CreateMissing)
 	h.must(err)
 	cfg.Token = token
-	cfg.LookInterval = 10 * time.Millisecond
+	if cfg.LookInterval == 0 {
+		cfg.LookInterval = 10 * time.Millisecond
+	}
 	cfg.PostTimeout = time.Hour // no post is given up because the machine is slow
 	room := hooks.New(h.store, func(name string, handlers map[string]queue.Handler, cfg queue.Config) func(context.Context) error {
 		cfg.ShutdownTimeout = time.Millisecond
@@ -498,9 +500,11 @@ func TestAReceiverThatAsksForAPauseIsLeftInPeace(t *testing.T) {
 	}
 }
 
+// TestAPausedWebhookGetsItsEventsLater: from the answer on, though whoever posts to
+// it looks for such changes only now and then.
 func TestAPausedWebhookGetsItsEventsLater(t *testing.T) {
 	t.Parallel()
-	h := open(t, 2, hooks.Config{Guard: loopback()})
+	h := open(t, 2, hooks.Config{Guard: loopback(), LookInterval: 2 * time.Second})
 	r, control := newReceiver(t), newReceiver(t)
 	w := h.subscribe(hooks.CreateBody{URL: r.URL})
 	h.subscribe(hooks.CreateBody{URL: control.URL})
