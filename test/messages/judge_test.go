@@ -18,7 +18,7 @@ type judge struct {
 	stats   []driver.Stats
 	w       *world
 	letters []letter
-	heard   map[string]int
+	again   map[string]bool
 	handled map[driver.ID]bool    // counted as done on its queue
 	mails   map[string][]mailed   // by the product of the advertisement
 	ofOuts  map[string]messageRow // the stock.out of a stockout
@@ -52,7 +52,7 @@ func (w *world) judge(ctx context.Context) error {
 		rows: all, stats: stats, w: w, handled: map[driver.ID]bool{}, mails: map[string][]mailed{},
 		ofOuts: map[string]messageRow{}, ofBacks: map[string]messageRow{},
 	}
-	j.letters, j.heard = w.mailbox.all()
+	j.letters, j.again = w.mailbox.all()
 	j.nothingIsMissing()
 	j.messagesFollowTheStock()
 	j.readMails()
@@ -215,7 +215,7 @@ func (j *judge) holdsOf(sku string) []holdRow {
 func (j *judge) noMailCameTwice() {
 	told := map[string]bool{}
 	for _, l := range j.letters {
-		if j.heard[l.id] < 2 || told[l.id] {
+		if !j.again[l.id] || told[l.id] {
 			continue
 		}
 		told[l.id] = true

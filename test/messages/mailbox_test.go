@@ -40,8 +40,9 @@ type mailbox struct {
 
 	mu      sync.Mutex
 	letters []letter
-	tries   map[string]int // by recipient
-	heard   map[string]int // how often a sender heard that a mail was taken, by its id
+	tries   map[string]int  // by recipient
+	heard   map[string]bool // mails of which a sender heard that they were taken, by their ids
+	again   map[string]bool // and those that came once more after that
 }
 
 // nobody is how addresses begin that are refused for good.
@@ -50,7 +51,7 @@ const nobody = "nobody"
 // openMailbox starts a mail server that lives as long as the test.
 func openMailbox(t *testing.T, d dice, b *book) *mailbox {
 	t.Helper()
-	m := &mailbox{dice: d, book: b, tries: map[string]int{}, heard: map[string]int{}}
+	m := &mailbox{dice: d, book: b, tries: map[string]int{}, heard: map[string]bool{}, again: map[string]bool{}}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -139,13 +140,17 @@ func (m *mailbox) take(to string, content []byte) {
 	defer m.mu.Unlock()
 	l.event = m.book.event()
 	m.letters = append(m.letters, l)
+	if m.heard[l.id] {
+		m.again[l.id] = true
+	}
 }
 
-// all gives what was taken, and how often the sender of each mail heard so.
-func (m *mailbox) all() ([]letter, map[string]int) {
+// all gives what was taken, and which mails came again though their sender had
+// heard so.
+func (m *mailbox) all() ([]letter, map[string]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.letters), maps.Clone(m.heard)
+	return slices.Clone(m.letters), maps.Clone(m.again)
 }
 
 // line is the way to the mail server: slow at times. A conversation ends
@@ -191,5 +196,5 @@ func (l *line) Send(ctx context.Context, m mail.Message) error {
 func (m *mailbox) answered(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.heard[id]++
+	m.heard[id] = true
 }

@@ -29,8 +29,8 @@
 // happened. RESTOCK_TEST_SEED repeats the choices of one world; what its
 // goroutines make of them can differ a little.
 //
-// The race detector makes SQLite twenty times slower. With -race the worlds are
-// run by a second test binary, which is built without it, and the race detector
+// The race detector makes everything several times slower. With -race the worlds
+// are run by a second test binary, which is built without it, and the race detector
 // sees small ones.
 package messages_test
 

@@ -22,9 +22,9 @@
 // with RESTOCK_TEST_SOAK=1 five million. RESTOCK_TEST_SEED repeats the world
 // that had this seed, alone.
 //
-// A world has one thread, and the race detector makes SQLite twenty times
-// slower. With -race the worlds are run by a second test binary, which is built
-// without it, and the race detector sees a small one.
+// A world has one thread, and the race detector makes it several times slower.
+// With -race the worlds are run by a second test binary, which is built without it,
+// and the race detector sees a small one.
 package simulation_test
 
 import (

@@ -494,8 +494,7 @@ func (s *stage) blob(ts *testscript.TestScript, args []string) error {
 		return err
 	}
 	const quotes = 2
-	// Letters could each begin a token that has to be concealed, which is looked for.
-	text := `"` + strings.Repeat("-", size-quotes) + `"`
+	text := `"` + strings.Repeat("a", size-quotes) + `"`
 	return os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600) //nolint:wrapcheck // the path is in it.
 }
 

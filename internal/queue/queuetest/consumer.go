@@ -306,12 +306,8 @@ func redriveTwice(ctx context.Context, h Harness) error {
 // stopLosesNone stops a consumer in the middle of its handlers, more than once.
 // Half of them obey their context; the others are abandoned.
 func stopLosesNone(ctx context.Context, h Harness) error {
-	const (
-		published, stops = 20, 2
-		// receivesMax is more than the stops cost, also on a machine that is too slow
-		// for the visibility.
-		receivesMax = 100
-	)
+	const published, stops = 20, 2
+	began := time.Now()
 	sent, err := h.publish(ctx, published, "test.known")
 	if err != nil {
 		return err
@@ -323,6 +319,9 @@ func stopLosesNone(ctx context.Context, h Harness) error {
 			return err
 		}
 	}
+	// A stop costs a receive, and so does each visibility that a machine was too slow
+	// for; one more would be too many.
+	receivesMax := 2*stops + int(time.Since(began)/h.Visibility)
 	handled := make(chan driver.ID, published*2)
 	stop := h.consume(ctx, known(func(_ context.Context, m queue.Message) error {
 		handled <- m.ID
