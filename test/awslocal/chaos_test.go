@@ -179,7 +179,7 @@ func settle(t *testing.T, s *Story) {
 		}
 		quietFor++
 		for _, r := range s.Cloud.stack.made(typeQueue) {
-			if waiting, hidden := s.Cloud.depth(ctx, r); waiting != "0" || hidden != "0" {
+			if s.Cloud.depth(ctx, r) != nothing {
 				quietFor = 0
 			}
 		}

@@ -65,11 +65,12 @@ type Story struct {
 
 // patience bounds one step, on a machine that does much else; quiet is how long
 // nothing may happen, at that many looks at least, before a step is given up, and
-// quietHidden the same while a message is hidden: longer than its visibility.
+// quietHidden the same while a message is hidden: longer than the visibility of any,
+// which is the minute of a dead letter whose receiver was stopped.
 const (
 	patience    = 5 * time.Minute
 	quiet       = 7 * time.Second
-	quietHidden = 45 * time.Second
+	quietHidden = 75 * time.Second
 	quietLooks  = 20
 	lookPace    = 50 * time.Millisecond
 )

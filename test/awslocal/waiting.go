@@ -50,7 +50,7 @@ func (c *Cloud) schedules() []source {
 // activity is what can be seen of what happens.
 type activity struct {
 	state  string // of all that changes
-	hidden bool   // a message is: a function has it, or it is tried again later
+	hidden bool   // a message is: a function has it, or it is to come later
 	busy   bool   // a function that no schedule runs is at work, or starts
 }
 
@@ -58,9 +58,9 @@ type activity struct {
 func (c *Cloud) activity(ctx context.Context) (a activity) {
 	var all []string
 	for _, r := range c.stack.made(typeQueue) {
-		waiting, away := c.depth(ctx, r)
-		all = append(all, waiting+"/"+away)
-		a.hidden = a.hidden || away != "0"
+		d := c.depth(ctx, r)
+		all = append(all, d.String())
+		a.hidden = a.hidden || d.hidden != "0" || d.delayed != "0"
 	}
 	scheduled := map[string]bool{}
 	for _, s := range c.schedules() {
@@ -87,14 +87,25 @@ func (c *Cloud) fed(id string) bool {
 	return slices.ContainsFunc(c.sources(), func(s source) bool { return s.function.id == id && s.kind == "SQS" })
 }
 
-func (c *Cloud) depth(ctx context.Context, r *Resource) (waiting, hidden string) {
+// depth is how many messages of a queue can be received, are with a receiver, and
+// come later, as the emulator says it.
+type depth struct{ waiting, hidden, delayed string }
+
+var nothing = depth{"0", "0", "0"}
+
+func (d depth) String() string { return d.waiting + "/" + d.hidden + "/" + d.delayed }
+
+func (c *Cloud) depth(ctx context.Context, r *Resource) depth {
 	out, err := c.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 		QueueUrl: aws.String(text(c.stack.ref(r.ID))), AttributeNames: []sqstypes.QueueAttributeName{"All"},
 	})
 	if err != nil {
-		return "?", "?"
+		return depth{"?", "?", "?"}
 	}
-	return out.Attributes["ApproximateNumberOfMessages"], out.Attributes["ApproximateNumberOfMessagesNotVisible"]
+	return depth{
+		out.Attributes["ApproximateNumberOfMessages"], out.Attributes["ApproximateNumberOfMessagesNotVisible"],
+		out.Attributes["ApproximateNumberOfMessagesDelayed"],
+	}
 }
 
 // explain names the parts of the shipped template that should have been at work by
@@ -103,7 +114,7 @@ func (c *Cloud) explain(ctx context.Context) []string {
 	var why []string
 	full := map[string]bool{}
 	for _, r := range c.stack.made(typeQueue) {
-		if waiting, _ := c.depth(ctx, r); waiting != "0" {
+		if c.depth(ctx, r).waiting != "0" {
 			full[text(c.stack.attribute(r.ID, "Arn"))] = true
 		}
 	}
@@ -136,8 +147,19 @@ func (c *Cloud) explain(ctx context.Context) []string {
 		c.mu.Unlock()
 	}
 	if len(why) == 0 {
-		return []string{"nothing is under way"}
+		return []string{"nothing is under way" + c.depths(ctx)}
 	}
 	slices.Sort(why)
 	return slices.Compact(why)
+}
+
+// depths tells of the queues that have messages.
+func (c *Cloud) depths(ctx context.Context) string {
+	var all strings.Builder
+	for _, r := range c.stack.made(typeQueue) {
+		if d := c.depth(ctx, r); d != nothing {
+			fmt.Fprintf(&all, "; %s has %s waiting, hidden and delayed", r.ID, d)
+		}
+	}
+	return all.String()
 }

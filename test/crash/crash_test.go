@@ -15,13 +15,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/restock/restock/test/blackbox"
+	"github.com/restock/restock/test/servers"
 )
 
 // plan is how much one run does.
@@ -66,12 +66,10 @@ type world struct {
 	server  *server
 	data    string // the folder of the process
 	address string // of the database
-	// addresses are those that processes listen at.
-	addresses []string
-	buyers    *buyers
-	makers    *makers
-	mailbox   *mailbox
-	kills     []moment
+	buyers  *buyers
+	makers  *makers
+	mailbox *mailbox
+	kills   []moment
 }
 
 func TestKilledAtAnyMomentNothingIsLost(t *testing.T) {
@@ -137,25 +135,14 @@ func serveArgs(address, data, catalogue, mails string) []string {
 	}
 }
 
-// quietAddress is a port that stays ours while the server is down: it is below
-// those that the system gives to outgoing connections.
+// quietAddress is an address that stays ours while the server is down.
 func (w *world) quietAddress() string {
 	w.t.Helper()
-	const low, high, tries = 20000, 32000, 50
-	for range tries {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(w.dice.between(low, high)))
-		if slices.Contains(w.addresses, address) {
-			continue
-		}
-		listener, err := new(net.ListenConfig).Listen(w.t.Context(), "tcp", address)
-		if err == nil {
-			w.addresses = append(w.addresses, address)
-			_ = listener.Close()
-			return address
-		}
+	port, err := servers.FreePort(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	w.t.Fatal("no free port was found")
-	return ""
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // catalogue writes a catalogue of many products that sell out soon. Some are

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -160,7 +161,7 @@ func start(k kind) (*Server, error) {
 	if err := k.prepare(ctx, bin, folder); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	if s.port, err = freePort(ctx); err != nil {
+	if s.port, err = FreePort(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	if err := s.Start(); err != nil {
@@ -181,20 +182,27 @@ func memoryFolder() string {
 	return memory
 }
 
-// freePort gives a port that stays free until the server takes it, and while it is
-// down: it is below those that the system gives to outgoing connections.
-func freePort(ctx context.Context) (int, error) {
+// ports are those that were given.
+var ports sync.Map
+
+// FreePort gives a port that stays free until a server takes it, and while it is
+// down: it is below those that the system gives to outgoing connections, and is
+// given to nobody else of this process.
+func FreePort(ctx context.Context) (int, error) {
 	const low, high, tries = 20000, 32000, 50
 	var errs error
 	for range tries {
 		port := low + rand.IntN(high-low) //nolint:gosec // a port is no secret.
+		if _, given := ports.LoadOrStore(port, true); given {
+			continue
+		}
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			return port, l.Close()
 		}
 		errs = errors.Join(errs, err)
 	}
-	return 0, errs
+	return 0, fmt.Errorf("no free port was found: %w", errs)
 }
 
 // guard starts the server as its child, waits until its own input ends, which it
@@ -377,12 +385,18 @@ func (s *Server) LimitFiles(ctx context.Context, size int64) error {
 		// As root it is allowed for its own processes, and else for those of their user.
 		argv := []string{"prlimit", "--pid", strconv.Itoa(pid), "--fsize=" + limit + ":unlimited"}
 		if err := run(ctx, argv...); err != nil {
-			if other := run(ctx, asOther(argv...)...); other != nil {
+			if other := run(ctx, asOther(argv...)...); other != nil && !gone(pid) {
 				return errors.Join(err, other)
 			}
 		}
 	}
 	return nil
+}
+
+// gone says whether a process ended meanwhile, as those do that serve a connection.
+func gone(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // descendants are the processes that a process started, and those that they did.
