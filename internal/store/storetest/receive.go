@@ -197,7 +197,7 @@ func senderLeft(t *testing.T, h harness) {
 	left, leave := context.WithCancel(s.ctx())
 	leave()
 	if r, err := s.Receive(left, callback(a, 10, "ten"), upToMissing); err != nil || r.State != restock.ReceiptApplied {
-		t.Errorf("receipt %+v, %v, want applied", r, err)
+		t.Errorf("I7 receipt %+v, %v, want applied though its sender left", r, err)
 	}
 	s.wantStock("A", 10, 0)
 }
